@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Measures the simulator's own speed: its micro-benchmarks (arguments go to Google Benchmark), then one comparison.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+scripts/setup.sh
+cmake --preset release >/dev/null
+cmake --build --preset release >/dev/null
+build/release/tests/bench/xpusim_bench "$@"
+echo
+.venv/bin/python scripts/time_command.py build/release/xpusim compare \
+  workloads/scenarios/llama31_70b_decode.yaml \
+  --on dgx_h100 --on dgx_a100 --on atlas_800_a2 --on cloudmatrix384

@@ -1,0 +1,36 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "xpusim/config/library.h"
+#include "xpusim/simulate.h"
+
+/// From command-line words to the simulator's inputs.
+namespace xpusim::app {
+
+/// The library that holds configs/ and workloads/: `given`, $XPUSIM_DATA, the installed one, or the source
+/// tree.
+[[nodiscard]] config::Library open_library(const std::string& given);
+
+/// "SYSTEM" or "SYSTEM,path=value,...": one column of a comparison.
+struct Column {
+  std::string system;
+  config::Overrides overrides;
+  std::string variant;  ///< the overrides as written
+};
+[[nodiscard]] Column parse_column(const std::string& text);
+
+/// What one column runs on, and the text of all resolved inputs.
+struct Platform {
+  config::Loaded<SystemSpec> system;
+  config::Loaded<ChipSpec> chip;
+};
+[[nodiscard]] Platform load_platform(const config::Library&, const Column&, const config::Overrides& all);
+
+/// An operator from its kind and "key=value" words. Throws ConfigError with every mistake.
+[[nodiscard]] Operator parse_operator(const std::string& kind, const std::vector<std::string>& words);
+
+/// Is the file a workload trace (operators) rather than a scenario?
+[[nodiscard]] bool is_trace(const config::Library&, const std::string& id_or_path);
+
+}  // namespace xpusim::app

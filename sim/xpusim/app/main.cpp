@@ -1,0 +1,131 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "xpusim/app/commands.h"
+#include "xpusim/core/error.h"
+#include "xpusim/result/version.h"
+
+namespace {
+
+using namespace xpusim::app;
+
+// Exit codes. 130 is the shell's word for an interrupt.
+constexpr int kOk = 0, kUsage = 2, kInfeasible = 3, kInternal = 70;
+
+void add_common(CLI::App& command, Common& c) {
+  command
+      .add_option("--set", c.set, "replace a value: chip.|system.|model.|scenario.path=value (repeatable)")
+      ->allow_extra_args(false);
+  command.add_option("--fidelity", c.fidelity, "bound: closed form; tile: event-driven (default)")
+      ->check(CLI::IsMember({"bound", "tile"}));
+  command.add_option("--json", c.json, "write the results as JSON to a file, or to stdout with -");
+  command.add_option("--trace", c.trace, "write a Chrome trace (open it in ui.perfetto.dev)");
+}
+
+void add_run(CLI::App& app, Common& c, RunArguments& a) {
+  CLI::App* run_command = app.add_subcommand("run", "run a scenario or a workload trace on one system");
+  run_command->add_option("workload", a.workload, "id or file of a scenario or trace")->required();
+  run_command->add_option("--on", a.on, "system, with what-if values after commas: SYSTEM[,path=value...]")
+      ->expected(1)
+      ->allow_extra_args(false);
+  run_command->add_option("--export-graph", a.export_graph,
+                          "write the scenario's operators as a workload trace");
+  add_common(*run_command, c);
+  run_command->callback([&c, &a] { run(c, a); });
+
+  CLI::App* compare_command = app.add_subcommand("compare", "run a workload on several systems side by side");
+  compare_command->add_option("workload", a.workload, "id or file of a scenario or trace")->required();
+  compare_command
+      ->add_option("--on", a.on, "SYSTEM[,path=value...], once per column; ratios are to the first")
+      ->required()
+      ->allow_extra_args(false);
+  add_common(*compare_command, c);
+  compare_command->callback([&c, &a] { compare(c, a); });
+}
+
+void add_op(CLI::App& app, Common& c, OpArguments& a) {
+  CLI::App* command = app.add_subcommand("op", "run one operator on one device of a chip");
+  command->add_option("--chip", a.chip, "id or file of a chip")->required();
+  command->add_option("kind", a.kind, "gemm, attention, rmsnorm, ... (see docs/reference.md)")->required();
+  command->add_option("parameters", a.parameters, "key=value, e.g. m=4096 n=4096 k=4096 dtype=bf16");
+  command->add_flag("--eager", a.eager, "launched on its own, not from a graph");
+  add_common(*command, c);
+  command->callback([&c, &a] { op(c, a); });
+}
+
+void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
+  const auto kinds = CLI::IsMember({"chip", "system", "model", "scenario", "trace"});
+  CLI::App* config = app.add_subcommand("config", "check and show input files");
+  config->require_subcommand(1);
+  CLI::App* check = config->add_subcommand("check", "check files; every mistake at once");
+  check->add_option("files", a.files, "files; their folder tells the kind")->required();
+  check->add_option("--kind", a.kind, "kind of the files, where the folder does not tell")->check(kinds);
+  check->callback([&c, &a] { config_check(c, a); });
+  CLI::App* show =
+      config->add_subcommand("show", "print a file with inheritance, defaults and --set resolved");
+  show->add_option("kind", a.kind, "chip, system, model, scenario or trace")->required()->check(kinds);
+  show->add_option("name", a.name, "id or file")->required();
+  show->add_flag("--origin", a.origin, "say where each value comes from");
+  show->add_option("--set", c.set, "replace a value: path=value (repeatable)")->allow_extra_args(false);
+  show->callback([&c, &a] { config_show(c, a); });
+  CLI::App* schema = config->add_subcommand("schema", "print the JSON Schema of a kind of file");
+  schema->add_option("kind", a.kind, "chip, system, model, scenario or trace")->required()->check(kinds);
+  schema->callback([&a] { config_schema(a); });
+  config->add_subcommand("docs", "print the reference of all input files (Markdown)")->callback([] {
+    config_docs();
+  });
+}
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("XPUSim: how fast an AI accelerator, and a system of them, runs a workload, and why");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string(xpusim::result::version()));
+  app.failure_message(CLI::FailureMessage::simple);
+  Common common;
+  RunArguments run_arguments;
+  OpArguments op_arguments;
+  ConfigArguments config_arguments;
+  std::string list_kind;
+  app.add_option("--data", common.data,
+                 "folder that holds configs/ and workloads/ (default: $XPUSIM_DATA, or as installed)");
+  add_run(app, common, run_arguments);
+  add_op(app, common, op_arguments);
+  CLI::App* list_command =
+      app.add_subcommand("list", "list the known chips, systems, models, scenarios and traces");
+  list_command->add_option("kind", list_kind, "only these")
+      ->check(CLI::IsMember({"chips", "systems", "models", "scenarios", "traces"}));
+  list_command->callback([&] { list(common, list_kind); });
+  add_config(app, common, config_arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? kOk : kUsage;
+  }
+  std::cout.flush();
+  return std::cout ? kOk : kInternal;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run_command_line(argc, argv);
+  } catch (const xpusim::ConfigError& e) {
+    fmt::print(stderr, "{}\n", e.what());
+    return kUsage;
+  } catch (const xpusim::InfeasibleError& e) {
+    fmt::print(stderr, "xpusim: {}\n", e.what());
+    return kInfeasible;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "xpusim: out of memory\n");
+    return kInfeasible;
+  } catch (const std::runtime_error& e) {
+    fmt::print(stderr, "xpusim: {}\n", e.what());
+    return kUsage;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "xpusim: internal error: {}\n", e.what());
+    return kInternal;
+  }
+}

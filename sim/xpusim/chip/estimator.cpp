@@ -1,0 +1,40 @@
+#include <fmt/format.h>
+
+#include "xpusim/chip/kernel.h"
+#include "xpusim/mapping/templates.h"
+
+namespace xpusim::chip {
+
+std::string content_key(const Operator& o) {
+  const auto kind = static_cast<int>(o.kind);
+  if (o.kind == OpKind::Gemm) {
+    const GemmShape& g = o.gemm;
+    return fmt::format("{} {} {} {} {} {} {} {}", kind, g.m, g.n, g.k, g.batch, static_cast<int>(g.dtype),
+                       static_cast<int>(g.weight_dtype), g.b_is_weight);
+  }
+  if (o.kind == OpKind::Attention) {
+    const AttentionShape& a = o.attention;
+    return fmt::format("{} {} {} {} {} {} {} {} {} {} {}", kind, static_cast<int>(a.pass), a.batch, a.q_len,
+                       a.kv_len, a.heads, a.kv_heads, a.head_dim, a.causal, static_cast<int>(a.dtype),
+                       static_cast<int>(a.kv_dtype));
+  }
+  const RowwiseShape& r = o.rowwise;
+  return fmt::format("{} {} {} {} {} {}", kind, r.rows, r.cols, static_cast<int>(r.pass),
+                     static_cast<int>(r.dtype), r.residual);
+}
+
+const KernelTime& Estimator::time(const Operator& o) {
+  const auto [entry, is_new] = known_.try_emplace(content_key(o));
+  if (!is_new) return entry->second;
+  const Seconds overhead = launch_overhead(chip_, launch_);
+  const auto cost = [&](const mapping::TileProgram& p) {
+    return bound(p, chip_, chip_.clock.max, overhead).total.count();
+  };
+  const mapping::TileProgram program = mapping::best_program(o, chip_, cost);
+  const Hertz clock = clock_under_cap(program, chip_);
+  entry->second = fidelity_ == Fidelity::Bound ? bound(program, chip_, clock, overhead)
+                                               : execute(program, chip_, clock, overhead, with_spans_);
+  return entry->second;
+}
+
+}  // namespace xpusim::chip

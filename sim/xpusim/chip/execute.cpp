@@ -1,0 +1,455 @@
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "xpusim/chip/kernel.h"
+#include "xpusim/core/error.h"
+#include "xpusim/des/calendar.h"
+#include "xpusim/des/timeline.h"
+
+/// The tile model on the event kernel. A core walks its program in order and computes when each step can
+/// start from the buffers' ring of times; only loads need a turn in global time, because only they contend
+/// for L2 and HBM.
+namespace xpusim::chip {
+namespace {
+
+using mapping::Access;
+using mapping::Engine;
+using mapping::Input;
+using mapping::kEngines;
+using mapping::kMaxBuffers;
+using mapping::kMaxOperands;
+using mapping::kMaxSlots;
+using mapping::kNone;
+using mapping::StepKind;
+using mapping::TileProgram;
+
+using Time = std::int64_t;
+
+/// An access with its costs in ticks.
+struct TimedAccess {
+  std::int8_t operand = kNone;
+  bool advances = true;
+  bool write = false;
+  Time tag_offset = 0;
+  Time l2 = 0, hbm = 0;
+  double bytes = 0, l2_bytes = 0, hbm_bytes = 0;
+};
+
+struct TimedStep {
+  std::uint8_t engine = 0;
+  StepKind kind = StepKind::Compute;
+  std::uint8_t inputs = 0, accesses = 0;
+  bool is_primary = false;
+  std::int8_t output = kNone;
+  bool acquire_first = false;  ///< acquires the output slot in the loop's first iteration only
+  bool acquire = false, fill = false;
+  bool fill_last = false;  ///< fills it in the last iteration only
+  Time busy = 0;
+  std::array<Input, 3> input;
+  std::array<TimedAccess, 2> access;
+};
+
+struct TimedShape {
+  std::vector<TimedStep> steps;
+  std::vector<mapping::Loop> loops;
+};
+
+/// Turns cycles and bytes into ticks once, before the run.
+class Compiler {
+ public:
+  Compiler(const TileProgram& p, const ChipSpec& chip, Hertz clock)
+      : p_(p),
+        ticks_per_cycle_(kTicksPerSecond / clock.count()),
+        l2_ticks_per_byte_(kTicksPerSecond / chip.l2.bandwidth.count()),
+        hbm_ticks_per_byte_(kTicksPerSecond / achieved_hbm(chip).count()) {}
+
+  TimedShape shape(const mapping::BlockShape& s) const {
+    TimedShape t;
+    t.loops = s.loops;
+    for (const mapping::Step& step : s.steps) t.steps.push_back(timed(step));
+    mark_accumulation(s, t);
+    return t;
+  }
+
+ private:
+  TimedStep timed(const mapping::Step& s) const {
+    TimedStep t;
+    t.engine = static_cast<std::uint8_t>(s.engine);
+    t.kind = s.kind;
+    t.is_primary = s.engine == p_.primary;
+    t.busy = std::llround(s.busy.count() * ticks_per_cycle_);
+    for (const Input& in : s.inputs)
+      if (in.buffer != kNone) t.input[t.inputs++] = in;
+    t.output = s.output.buffer;
+    t.acquire = t.fill = t.output != kNone && !s.output.accumulate;
+    for (const Access& a : s.accesses)
+      if (a.operand != kNone && a.bytes > 0) t.access[t.accesses++] = timed(a);
+    return t;
+  }
+
+  TimedAccess timed(const Access& a) const {
+    const mapping::Operand& o = p_.operands[static_cast<std::size_t>(a.operand)];
+    TimedAccess t;
+    t.operand = a.operand;
+    t.advances = a.advances;
+    t.write = o.write;
+    t.tag_offset = static_cast<Time>(a.tag_offset);
+    t.bytes = a.bytes;
+    t.l2_bytes = a.bytes * a.l2_share;
+    t.hbm_bytes = o.write ? a.bytes * o.hbm_share : a.bytes;
+    t.l2 = std::llround(t.l2_bytes * l2_ticks_per_byte_);
+    t.hbm = std::llround(t.hbm_bytes * hbm_ticks_per_byte_);
+    return t;
+  }
+
+  /// Sums of a block: the first step that adds to a buffer acquires its slot, the last one fills it.
+  static void mark_accumulation(const mapping::BlockShape& s, TimedShape& t) {
+    std::array<bool, kMaxBuffers> seen{};
+    std::array<TimedStep*, kMaxBuffers> last{};
+    for (const mapping::Loop& loop : s.loops) {
+      for (std::size_t i = loop.first_step; i < std::size_t{loop.first_step} + loop.steps; ++i) {
+        if (!s.steps[i].output.accumulate || s.steps[i].output.buffer == kNone) continue;
+        const auto b = static_cast<std::size_t>(s.steps[i].output.buffer);
+        t.steps[i].acquire_first = !seen[b];
+        seen[b] = true;
+        last[b] = &t.steps[i];
+      }
+    }
+    for (TimedStep* step : last)
+      if (step != nullptr) step->fill_last = true;
+  }
+
+  const TileProgram& p_;
+  double ticks_per_cycle_, l2_ticks_per_byte_, hbm_ticks_per_byte_;
+};
+
+/// What a core waited for.
+enum class Cause : std::uint8_t { Own, Vector, Feed, L2, Hbm, Drain };
+
+/// L2 and HBM of one die: bandwidth as reservations, contents as a directory of operand tiles.
+class Memory {
+ public:
+  Memory(const TileProgram& p, const ChipSpec& chip)
+      : capacity_(static_cast<double>(chip.l2.capacity.count())),
+        l2_latency_(to_ticks(chip.l2.latency).count()),
+        miss_latency_(std::max<Time>(0, to_ticks(chip.hbm.latency).count() - l2_latency_)) {
+    for (std::size_t i = 0; i < p.operands.size(); ++i) {
+      resident_[i] = p.operands[i].resident;
+      if (p.operands[i].tiles > 0 && !p.operands[i].write)
+        lines_[i].assign(static_cast<std::size_t>(p.operands[i].tiles), Line{0, resident_[i] ? 0 : kAbsent});
+    }
+  }
+
+  struct Arrival {
+    Time time;
+    Cause cause;
+  };
+
+  /// Brings a tile to a core whose port is busy with it until `port_end`.
+  Arrival read(const TimedAccess& a, std::int64_t tag, Time now, Time port_end) {
+    const Time l2_end = l2_.reserve(now, a.l2, now) + a.l2;
+    l2_bytes_ += a.l2_bytes;
+    Arrival at{std::max(port_end, l2_end), Cause::L2};
+    const Time in_l2 = arrival_in_l2(a, tag, now);
+    if (in_l2 > at.time)
+      at = {in_l2, Cause::Hbm};
+    else if (in_l2 > now)
+      at.cause = Cause::Hbm;
+    at.time += l2_latency_;
+    return at;
+  }
+
+  /// Writes a tile, or passes it through L2. Returns when L2 and HBM have taken it.
+  Time write(const TimedAccess& a, Time start, Time now) {
+    Time end = l2_.reserve(start, a.l2, now) + a.l2;
+    l2_bytes_ += a.l2_bytes;
+    if (a.write && a.hbm > 0) {
+      hbm_bytes_ += a.hbm_bytes;
+      end = std::max(end, hbm_.reserve(start, a.hbm, now) + a.hbm);
+    }
+    return end;
+  }
+
+  [[nodiscard]] double hbm_bytes() const { return hbm_bytes_; }
+  [[nodiscard]] double l2_bytes() const { return l2_bytes_; }
+  [[nodiscard]] Time hbm_busy() const { return hbm_.busy(); }
+  [[nodiscard]] Time l2_busy() const { return l2_.busy(); }
+
+ private:
+  static constexpr double kAbsent = -1;
+  struct Line {
+    Time ready;
+    double
+        used;  ///< bytes that had come into L2 when it was last used: its age in a least-recently-used cache
+  };
+
+  Time arrival_in_l2(const TimedAccess& a, std::int64_t tag, Time now) {
+    const auto operand = static_cast<std::size_t>(a.operand);
+    std::vector<Line>& lines = lines_[operand];
+    if (lines.empty()) return resident_[operand] ? now : fetch(a, now);
+    Line& line = lines[static_cast<std::size_t>(tag)];
+    if (line.used < 0 || filled_ - line.used > capacity_) {
+      line.ready = fetch(a, now);
+      filled_ += a.bytes;
+    }
+    line.used = filled_;
+    return line.ready;  // possibly on its way for another core
+  }
+
+  Time fetch(const TimedAccess& a, Time now) {
+    hbm_bytes_ += a.hbm_bytes;
+    return hbm_.reserve(now, a.hbm, now) + a.hbm + miss_latency_;
+  }
+
+  double capacity_;
+  Time l2_latency_, miss_latency_;
+  des::Timeline l2_, hbm_;
+  std::array<std::vector<Line>, kMaxOperands + 2> lines_;
+  std::array<bool, kMaxOperands + 2> resident_{};
+  double filled_ = 0;
+  double hbm_bytes_ = 0, l2_bytes_ = 0;
+};
+
+/// What all cores share: the program, the memory, and the queue of blocks.
+struct Die {
+  const TileProgram& program;
+  const std::vector<TimedShape>& shapes;
+  Memory memory;
+  std::int64_t blocks;
+  std::int64_t next_block = 0;
+  std::vector<EngineSpan>* spans = nullptr;  ///< of core 0
+};
+
+constexpr std::size_t kMostSpans = 20000;
+
+class Core : public des::Actor {
+ public:
+  Core(Die& die, bool traced) : die_(die), traced_(traced) {
+    for (std::size_t b = 0; b < die.program.buffers.size(); ++b)
+      rings_[b].slots = die.program.buffers[b].slots;
+  }
+
+  Time turn(Time now) override {
+    for (;;) {
+      if (!shape_ && !fetch_block()) return kIdle;
+      const TimedStep& step = shape_->steps[loop().first_step + step_];
+      const Start start = earliest(step);
+      if (step.kind == StepKind::Load && start.time > now) return start.time;
+      run(step, start, now);
+      if (!advance())
+        return std::max(now, load_engines_free());  // the next block starts when the loads are out
+    }
+  }
+
+  [[nodiscard]] Time end() const { return end_; }
+  [[nodiscard]] const std::array<Time, kBounds>& spent() const { return spent_; }
+  [[nodiscard]] Time primary_end() const { return primary_end_; }
+
+ private:
+  /// The slots of a buffer as rings of times: when each was last filled, and last freed.
+  struct Ring {
+    std::array<Time, kMaxSlots> ready{}, free{};
+    std::array<Cause, kMaxSlots> cause{};
+    std::int64_t slots = 1;
+    std::int64_t produced = 0, consumed = 0;
+    std::size_t head() const { return static_cast<std::size_t>(consumed % slots); }
+    std::size_t tail() const { return static_cast<std::size_t>(produced % slots); }
+  };
+  struct Start {
+    Time time;
+    Cause cause;  ///< what was waited for last
+  };
+
+  const mapping::Loop& loop() const { return shape_->loops[loop_]; }
+
+  bool fetch_block() {
+    if (die_.next_block >= die_.blocks) return false;
+    block_ = mapping::block_at(die_.program, die_.next_block++);
+    shape_ = &die_.shapes[block_.shape];
+    loop_ = 0;
+    step_ = 0;
+    iteration_ = 0;
+    return true;
+  }
+
+  Start earliest(const TimedStep& step) const {
+    Start s{engine_free_[step.engine], Cause::Own};
+    for (std::size_t i = 0; i < step.inputs; ++i) {
+      const Ring& ring = rings_[static_cast<std::size_t>(step.input[i].buffer)];
+      if (ring.ready[ring.head()] > s.time) s = {ring.ready[ring.head()], ring.cause[ring.head()]};
+    }
+    if (step.acquire || (step.acquire_first && iteration_ == 0)) {
+      const Ring& ring = rings_[static_cast<std::size_t>(step.output)];
+      if (ring.free[ring.tail()] > s.time) s = {ring.free[ring.tail()], Cause::Drain};
+    }
+    return s;
+  }
+
+  void run(const TimedStep& step, const Start& start, Time now) {
+    const Time engine_end = start.time + step.busy;
+    Time end = engine_end;
+    Cause cause = start.cause;
+    if (step.kind == StepKind::Compute) {
+      if (cause == Cause::Own || cause == Cause::Drain)
+        cause = step.engine == static_cast<std::uint8_t>(Engine::Vector) ? Cause::Vector
+                : step.engine == static_cast<std::uint8_t>(Engine::Feed) ? Cause::Feed
+                                                                         : Cause::Own;
+    } else {
+      const Transfer done = transfer(step, start.time, engine_end, now);
+      end = done.end;
+      cause = done.cause;
+    }
+    if (step.is_primary) account_primary(start, end);
+    engine_free_[step.engine] = step.kind == StepKind::Load ? engine_end : end;
+    for (std::size_t i = 0; i < step.inputs; ++i) {
+      Ring& ring = rings_[static_cast<std::size_t>(step.input[i].buffer)];
+      if (!step.input[i].release) continue;
+      ring.free[ring.head()] = end;
+      ++ring.consumed;
+    }
+    if (step.fill || (step.fill_last && iteration_ + 1 == loop().repeat)) {
+      Ring& ring = rings_[static_cast<std::size_t>(step.output)];
+      ring.ready[ring.tail()] = end;
+      ring.cause[ring.tail()] = cause;
+      ++ring.produced;
+    }
+    end_ = std::max(end_, end);
+    if (traced_ && die_.spans->size() < kMostSpans)
+      die_.spans->push_back(
+          {static_cast<Engine>(step.engine), Ticks(start.time), Ticks(std::max(engine_end, start.time))});
+  }
+
+  struct Transfer {
+    Time end;
+    Cause cause;
+  };
+  Transfer transfer(const TimedStep& step, Time start, Time port_end, Time now) {
+    Transfer t{port_end, Cause::L2};
+    for (std::size_t i = 0; i < step.accesses; ++i) {
+      const TimedAccess& a = step.access[i];
+      if (step.kind == StepKind::Post) {
+        t.end = std::max(t.end, die_.memory.write(a, start, now));
+        continue;
+      }
+      const std::int64_t tag = block_.first_tile[static_cast<std::size_t>(a.operand)] + a.tag_offset +
+                               loop().first_iteration + (a.advances ? iteration_ : 0);
+      const Memory::Arrival arrival = die_.memory.read(a, tag, now, port_end);
+      if (arrival.time > t.end) t = {arrival.time, arrival.cause};
+    }
+    return t;
+  }
+
+  void account_primary(const Start& start, Time end) {
+    const Time gap = start.time - primary_end_;
+    if (gap > 0) spend(started_ ? bound_of(start.cause) : Bound::FillDrain, gap);
+    started_ = true;
+    spend(die_.program.primary == Engine::Matrix ? Bound::Matrix : Bound::Vector, end - start.time);
+    primary_end_ = end;
+  }
+
+  static Bound bound_of(Cause cause) {
+    switch (cause) {
+      case Cause::Vector:
+        return Bound::Vector;
+      case Cause::Feed:
+        return Bound::OperandFeed;
+      case Cause::L2:
+        return Bound::L2;
+      case Cause::Hbm:
+        return Bound::Hbm;
+      case Cause::Own:
+      case Cause::Drain:
+        return Bound::FillDrain;
+    }
+    return Bound::FillDrain;
+  }
+  void spend(Bound b, Time t) { spent_[static_cast<std::size_t>(b)] += t; }
+
+  /// Goes to the next step. False at the end of the block.
+  bool advance() {
+    if (++step_ < loop().steps) return true;
+    step_ = 0;
+    if (++iteration_ < loop().repeat) return true;
+    iteration_ = 0;
+    if (++loop_ < shape_->loops.size()) return true;
+    shape_ = nullptr;
+    return false;
+  }
+
+  Time load_engines_free() const {
+    return std::max(engine_free_[static_cast<std::size_t>(Engine::CopyIn)],
+                    engine_free_[static_cast<std::size_t>(Engine::VectorIn)]);
+  }
+
+  Die& die_;
+  bool traced_;
+  const TimedShape* shape_ = nullptr;
+  mapping::Block block_;
+  std::size_t loop_ = 0, step_ = 0;
+  std::int64_t iteration_ = 0;
+  std::array<Time, kEngines> engine_free_{};
+  std::array<Ring, kMaxBuffers> rings_{};
+  std::array<Time, kBounds> spent_{};
+  Time end_ = 0, primary_end_ = 0;
+  bool started_ = false;
+};
+
+/// The cores' accounts, averaged. After its last step a core is idle. That time counts as wave tail only as
+/// far as an even spread over the cores could shorten the run: not below what L2 or HBM need for the work.
+Breakdown average(const std::vector<std::unique_ptr<Core>>& cores, Time end, const Memory& memory) {
+  Breakdown b;
+  const double n = static_cast<double>(cores.size());
+  const double scale = 1 / (kTicksPerSecond * n);
+  double idle = 0;
+  for (const auto& core : cores) {
+    for (std::size_t i = 0; i < kBounds; ++i) b.seconds[i] += static_cast<double>(core->spent()[i]) * scale;
+    b[Bound::FillDrain] += static_cast<double>(core->end() - core->primary_end()) * scale;
+    idle += static_cast<double>(end - core->end()) * scale;
+  }
+  const double even = to_seconds(Ticks(end)).count() - idle;
+  const double hbm = to_seconds(Ticks(memory.hbm_busy())).count();
+  const double l2 = to_seconds(Ticks(memory.l2_busy())).count();
+  const double shared = std::clamp(std::max(hbm, l2) - even, 0.0, idle);
+  b[hbm >= l2 ? Bound::Hbm : Bound::L2] += shared;
+  b[Bound::WaveTail] += idle - shared;
+  return b;
+}
+
+}  // namespace
+
+KernelTime execute(const TileProgram& p, const ChipSpec& chip, Hertz clock, Seconds overhead,
+                   bool with_spans) {
+  check_invariant(p.buffers.size() <= kMaxBuffers && p.operands.size() <= kMaxOperands + 2,
+                  "program too wide");
+  const Compiler compiler(p, chip, clock);
+  std::vector<TimedShape> shapes;
+  for (const mapping::BlockShape& s : p.shapes) shapes.push_back(compiler.shape(s));
+
+  KernelTime t;
+  Die die{p, shapes, Memory(p, chip), mapping::block_count(p)};
+  if (with_spans) die.spans = &t.spans;
+  std::vector<std::unique_ptr<Core>> cores;
+  std::vector<des::Actor*> actors;
+  for (std::int64_t i = 0; i < chip.cores.count; ++i) {
+    cores.push_back(std::make_unique<Core>(die, with_spans && i == 0));
+    actors.push_back(cores.back().get());
+  }
+  des::run(actors);
+
+  Time end = 0;
+  for (const auto& core : cores) end = std::max(end, core->end());
+  const mapping::ProgramTotals all = mapping::totals(p);
+  t.clock = clock;
+  t.flops = all.flops;
+  t.hbm_bytes = die.memory.hbm_bytes();
+  t.l2_bytes = die.memory.l2_bytes();
+  t.transactions = all.transactions;
+  t.tiling = p.label;
+  t.breakdown = average(cores, end, die.memory);
+  t.breakdown[Bound::Launch] += overhead.count();
+  t.total = Seconds(to_seconds(Ticks(end)).count() + overhead.count());
+  return t;
+}
+
+}  // namespace xpusim::chip

@@ -1,0 +1,79 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "xpusim/core/breakdown.h"
+#include "xpusim/core/units.h"
+#include "xpusim/mapping/tile_program.h"
+#include "xpusim/spec/chip.h"
+#include "xpusim/spec/graph.h"
+#include "xpusim/spec/scenario.h"
+
+/// How long one operator takes on one die: the closed form (bound), the event-driven execution (tile), the
+/// clock that the power cap leaves, and what both must not undercut.
+namespace xpusim::chip {
+
+enum class Fidelity : std::uint8_t { Bound, Tile };
+inline constexpr std::array<std::string_view, 2> kFidelityNames = {"bound", "tile"};
+
+/// One step on one engine of core 0, for the trace.
+struct EngineSpan {
+  mapping::Engine engine;
+  Ticks begin, end;
+};
+
+struct KernelTime {
+  Seconds total;
+  Breakdown breakdown;  ///< adds up to total
+  Hertz clock;
+  Flops flops;           ///< useful matrix work
+  double hbm_bytes = 0;  ///< read and written
+  double l2_bytes = 0;
+  std::int64_t transactions = 0;
+  std::string tiling;
+  std::vector<EngineSpan> spans;  ///< only when asked for
+};
+
+/// No schedule of the operator on this die can be faster: each resource needs its work over its rate, at
+/// clock.max.
+[[nodiscard]] Seconds lower_bound(const Operator&, const ChipSpec&);
+
+/// Closed form of a program at a clock: the slowest of engines, buffer cycles, L2 and HBM, with waves, fill
+/// and drain. `overhead` is the launch cost in front of it.
+[[nodiscard]] KernelTime bound(const mapping::TileProgram&, const ChipSpec&, Hertz clock, Seconds overhead);
+
+/// Runs a program on the event kernel: every core of the die contends for L2 and HBM.
+/// `with_spans` records the engines of core 0.
+[[nodiscard]] KernelTime execute(const mapping::TileProgram&, const ChipSpec&, Hertz clock, Seconds overhead,
+                                 bool with_spans = false);
+
+/// The highest clock at which the program stays below the power cap (see PowerSpec).
+[[nodiscard]] Hertz clock_under_cap(const mapping::TileProgram&, const ChipSpec&);
+
+[[nodiscard]] Seconds launch_overhead(const ChipSpec&, Launch);
+
+/// Times operators of one chip: maps each to its best program and keeps the result, so that equal operators
+/// are computed once.
+class Estimator {
+ public:
+  Estimator(const ChipSpec& chip, Fidelity fidelity, Launch launch, bool with_spans = false)
+      : chip_(chip), fidelity_(fidelity), launch_(launch), with_spans_(with_spans) {}
+
+  /// The time of a compute operator. The reference stays valid as long as the estimator.
+  const KernelTime& time(const Operator&);
+  [[nodiscard]] std::size_t distinct() const { return known_.size(); }
+
+ private:
+  ChipSpec chip_;
+  Fidelity fidelity_;
+  Launch launch_;
+  bool with_spans_;
+  std::map<std::string, KernelTime> known_;  ///< by what decides the time: kind and shape
+};
+
+/// Kind and shape of an operator, as text: equal for operators that take equal time.
+[[nodiscard]] std::string content_key(const Operator&);
+
+}  // namespace xpusim::chip

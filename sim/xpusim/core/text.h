@@ -1,0 +1,17 @@
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace xpusim {
+
+/// The candidate nearest to `word` by edit distance, or empty when none is near enough to be a typing
+/// mistake.
+[[nodiscard]] std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
+
+/// "a, b, c".
+[[nodiscard]] std::string join(std::span<const std::string_view> words, std::string_view separator = ", ");
+[[nodiscard]] std::vector<std::string_view> views(const std::vector<std::string>& words);
+
+}  // namespace xpusim

@@ -1,0 +1,110 @@
+#include <algorithm>
+
+#include "xpusim/core/error.h"
+#include "xpusim/mapping/attention.h"
+#include "xpusim/mapping/templates.h"
+
+namespace xpusim::mapping {
+namespace {
+
+/// Tile extents that kernels come in, from the smallest useful one up to the first that covers `extent`.
+std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t least, std::int64_t extent) {
+  std::vector<std::int64_t> list;
+  for (const std::int64_t size : {16, 32, 64, 128, 192, 256}) {
+    if (size < std::max(grain, least) || size % grain != 0) continue;
+    list.push_back(size);
+    if (size >= extent) break;
+  }
+  return list;
+}
+
+std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
+  const MatrixGranularity& grain = chip.matrix.granularity;
+  std::vector<GemmTiling> list;
+  for (const std::int64_t m : extents(grain.m, 16, g.m)) {
+    for (const std::int64_t n : extents(grain.n, 16, g.n)) {
+      const std::int64_t blocks = ceil_div(g.m, m) * ceil_div(g.n, n) * g.batch;
+      list.push_back({m, n, 1});
+      // Splitting pays only where blocks are too few for the cores, and each split keeps a deep enough
+      // product.
+      for (std::int64_t split = 2;
+           split <= 16 && blocks * split <= 2 * chip.cores.count && g.k / split >= 256; split *= 2)
+        list.push_back({m, n, split});
+    }
+  }
+  return list;
+}
+
+std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const ChipSpec& chip) {
+  std::vector<AttentionTiling> list;
+  const std::int64_t rows = packed_rows(a);
+  const std::int64_t heads = a.batch * (a.q_len == 1 ? a.kv_heads : a.heads);
+  for (const std::int64_t q : {64, 128}) {
+    if (q == 128 && rows <= 64) continue;
+    for (const std::int64_t kv : {64, 128, 256}) {
+      list.push_back({q, kv, 1});
+      const std::int64_t blocks = heads * ceil_div(rows, q);
+      const bool can_split = a.q_len == 1 || !a.causal;
+      for (std::int64_t split = 2;
+           can_split && blocks * split <= 4 * chip.cores.count && a.kv_len / split >= kv; split *= 2)
+        list.push_back({q, kv, split});
+    }
+  }
+  return list;
+}
+
+template <class Tilings, class Make, class Visit>
+void visit_feasible(const Tilings& tilings, const Make& make, const Visit& visit) {
+  bool any = false;
+  std::string first_reason;
+  for (const auto& tiling : tilings) {
+    try {
+      visit(make(tiling));
+      any = true;
+    } catch (const InfeasibleError& e) {
+      if (first_reason.empty()) first_reason = e.what();
+    }
+  }
+  if (!any) throw InfeasibleError(first_reason);
+}
+
+template <class Visit>
+void visit_candidates(const Operator& o, const ChipSpec& chip, const Visit& visit) {
+  if (o.kind == OpKind::Gemm) {
+    static_cast<void>(matrix_rate(chip, o.gemm.dtype));
+    visit_feasible(
+        gemm_tilings(o.gemm, chip), [&](const GemmTiling& t) { return gemm_program(o.gemm, chip, t); },
+        visit);
+  } else if (o.kind == OpKind::Attention) {
+    static_cast<void>(matrix_rate(chip, o.attention.dtype));
+    visit_feasible(
+        attention_tilings(o.attention, chip),
+        [&](const AttentionTiling& t) { return attention_program(o.attention, chip, t); }, visit);
+  } else {
+    visit(rowwise_program(o, chip));
+  }
+}
+
+}  // namespace
+
+std::vector<TileProgram> candidates(const Operator& o, const ChipSpec& chip) {
+  std::vector<TileProgram> list;
+  visit_candidates(o, chip, [&](TileProgram p) { list.push_back(std::move(p)); });
+  return list;
+}
+
+TileProgram best_program(const Operator& o, const ChipSpec& chip, const ProgramCost& cost) {
+  TileProgram best;
+  double best_cost = 0;
+  bool any = false;
+  visit_candidates(o, chip, [&](TileProgram p) {
+    const double c = cost(p);
+    if (any && c >= best_cost) return;
+    best = std::move(p);
+    best_cost = c;
+    any = true;
+  });
+  return best;
+}
+
+}  // namespace xpusim::mapping

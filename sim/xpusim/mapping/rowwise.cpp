@@ -1,0 +1,61 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "xpusim/mapping/builder.h"
+#include "xpusim/mapping/templates.h"
+#include "xpusim/ops/cost.h"
+
+namespace xpusim::mapping {
+namespace {
+
+/// Buffer slots on each side of the vector engine.
+constexpr double kSlots = 2;
+/// Blocks a core gets at least, so that loads, computation and stores overlap.
+constexpr double kBlocksPerCore = 4;
+/// Smallest block worth a transfer of its own.
+constexpr double kLeastBlockBytes = 4096;
+
+}  // namespace
+
+TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
+  const ops::Cost c = ops::cost(o);
+  const double reads = c.input_bytes + c.weight_bytes;
+  const double moved = reads + c.output_bytes;
+  const double cores = static_cast<double>(chip.cores.count);
+  const double units = static_cast<double>(chip.vector.units_per_core);
+  const double l2 = static_cast<double>(chip.l2.capacity.count());
+
+  const double room = static_cast<double>(chip.vector.buffer.count()) * units / kSlots;
+  const double wanted = std::max(moved / (cores * kBlocksPerCore), kLeastBlockBytes * units);
+  const auto blocks = static_cast<std::int64_t>(std::ceil(moved / std::min(room, wanted)));
+  const double n = static_cast<double>(blocks);
+
+  Builder b;
+  b.program.label = fmt::format("{} blocks of {:.0f} B", blocks, moved / n);
+  b.program.primary = Engine::Vector;
+  const auto state = b.operand({.name = "state"});
+  const auto input = b.operand({.name = "input", .resident = c.input_bytes <= l2 / 2});
+  const auto output = b.operand({.name = "output", .write = true, .hbm_share = moved > l2 ? 1.0 : 0.0});
+  const auto in = b.buffer("loaded", static_cast<std::int64_t>(kSlots));
+  const auto out = b.buffer("results", static_cast<std::int64_t>(kSlots));
+
+  // Ordinary and special operations have their own pipelines and overlap.
+  const double cycles = std::max(c.vector_ops / chip.vector.ops_per_cycle.count(),
+                                 c.special_ops / chip.vector.special_per_cycle.count()) /
+                        units / n;
+  ShapeBuilder s(blocks);
+  s.step(load(Engine::VectorIn, reads / n / units / chip.vector.read_port.count(), in,
+              {Access{state, c.weight_bytes / n}, Access{input, c.input_bytes / n}}));
+  s.step(compute(Engine::Vector, cycles, {Input{in}}, {out}));
+  s.step(post(Engine::VectorOut, c.output_bytes / n / units / chip.vector.write_port.count(), {out}, kNone,
+              {output, c.output_bytes / n}));
+  s.loop(1);
+  b.program.shapes.push_back(std::move(s.shape));
+  b.program.raster.kind = Raster::Rows;
+  b.program.hbm_read_bytes = c.weight_bytes + (b.program.operands[1].resident ? 0 : c.input_bytes);
+  b.program.hbm_write_bytes = b.program.operands[2].hbm_share * c.output_bytes;
+  return std::move(b.program);
+}
+
+}  // namespace xpusim::mapping

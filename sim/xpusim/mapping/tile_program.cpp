@@ -1,0 +1,84 @@
+#include "xpusim/mapping/tile_program.h"
+
+#include <algorithm>
+
+namespace xpusim::mapping {
+namespace {
+
+/// Rows of tiles in groups of group_m, column by column inside a group: neighbours in time share operands in
+/// L2.
+Block grid_block(const RasterSpec& r, std::int64_t index) {
+  const std::int64_t split = index % r.splits;
+  std::int64_t tile = (index / r.splits) % (r.m_tiles * r.n_tiles);
+  const std::int64_t batch = index / (r.splits * r.m_tiles * r.n_tiles);
+  const std::int64_t group_size = r.group_m * r.n_tiles;
+  const std::int64_t first_m = tile / group_size * r.group_m;
+  const std::int64_t rows = std::min(r.group_m, r.m_tiles - first_m);
+  tile %= group_size;
+  const std::int64_t m = first_m + tile % rows;
+  const std::int64_t n = tile / rows;
+  const std::int64_t k0 = split * r.k_tiles_per_split;
+  Block b;
+  b.first_tile[0] = (batch * r.m_tiles + m) * r.k_tiles + k0;
+  b.first_tile[1] = (batch * r.n_tiles + n) * r.k_tiles + k0;
+  return b;
+}
+
+Block heads_block(const TileProgram& p, std::int64_t index) {
+  Block b;
+  for (; index >= p.shapes[b.shape].count; ++b.shape) index -= p.shapes[b.shape].count;
+  const RasterSpec& r = p.raster;
+  const std::int64_t split = index % r.splits;
+  const std::int64_t kv_head = index / r.splits / r.m_tiles / r.heads_per_kv;
+  const std::int64_t first = kv_head * r.k_tiles + split * r.k_tiles_per_split;
+  b.first_tile[0] = first;
+  b.first_tile[1] = first;
+  return b;
+}
+
+}  // namespace
+
+std::int64_t block_count(const TileProgram& p) {
+  std::int64_t n = 0;
+  for (const BlockShape& s : p.shapes) n += s.count;
+  return n;
+}
+
+Block block_at(const TileProgram& p, std::int64_t index) {
+  switch (p.raster.kind) {
+    case Raster::Grid:
+      return grid_block(p.raster, index);
+    case Raster::Heads:
+      return heads_block(p, index);
+    case Raster::Rows:
+      break;
+  }
+  Block b;
+  for (; index >= p.shapes[b.shape].count; ++b.shape) index -= p.shapes[b.shape].count;
+  return b;
+}
+
+ProgramTotals totals(const TileProgram& p) {
+  ProgramTotals t;
+  for (const BlockShape& shape : p.shapes) {
+    for (const Loop& loop : shape.loops) {
+      const auto times = static_cast<double>(loop.repeat * shape.count);
+      for (std::size_t i = loop.first_step; i < std::size_t{loop.first_step} + loop.steps; ++i) {
+        const Step& step = shape.steps[i];
+        t.flops += step.flops * times;
+        t.busy_cycles[static_cast<std::size_t>(step.engine)] += step.busy.count() * times;
+        if (step.kind == StepKind::Compute) t.transactions += loop.repeat * shape.count;
+        for (const Access& a : step.accesses) {
+          if (a.operand == kNone) continue;
+          const bool write = p.operands[static_cast<std::size_t>(a.operand)].write;
+          (write ? t.store_bytes : t.load_bytes) += a.bytes * times;
+          t.l2_bytes += a.bytes * a.l2_share * times;
+          t.transactions += loop.repeat * shape.count;
+        }
+      }
+    }
+  }
+  return t;
+}
+
+}  // namespace xpusim::mapping

@@ -1,0 +1,78 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "xpusim/core/fields.h"
+#include "xpusim/result/result.h"
+
+namespace xpusim::result {
+namespace {
+
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+/// Collects events; times are microseconds. Lanes (tid) never hold overlapping spans: Perfetto wants them
+/// nested.
+class TraceWriter {
+ public:
+  void process(std::size_t pid, const std::string& name) { meta("process_name", pid, 0, name); }
+  void lane(std::size_t pid, std::size_t tid, const std::string& name) {
+    meta("thread_name", pid, tid, name);
+  }
+  void span(std::size_t pid, std::size_t tid, const std::string& quoted_name, std::string_view category,
+            double begin_s, double end_s) {
+    event(fmt::format(R"({{"ph":"X","pid":{},"tid":{},"name":{},"cat":"{}","ts":{:.6f},"dur":{:.6f}}})", pid,
+                      tid, quoted_name, category, begin_s * 1e6, (end_s - begin_s) * 1e6));
+  }
+  std::string take() {
+    return "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n" + std::move(out_) + "\n]}\n";
+  }
+
+ private:
+  void meta(std::string_view kind, std::size_t pid, std::size_t tid, const std::string& name) {
+    event(fmt::format(R"({{"ph":"M","pid":{},"tid":{},"name":"{}","args":{{"name":{}}}}})", pid, tid, kind,
+                      quoted(name)));
+  }
+  void event(const std::string& text) {
+    if (!out_.empty()) out_ += ",\n";
+    out_ += text;
+  }
+  std::string out_;
+};
+
+constexpr std::size_t kStreams = 2;
+
+void write(TraceWriter& w, std::size_t pid, const Result& r) {
+  w.process(pid, r.variant.empty() ? r.system : r.system + " " + r.variant);
+  w.lane(pid, 0, "operators");
+  w.lane(pid, 1, "overlapped communication");
+  for (std::size_t e = 0; !r.engines.empty() && e < r.engine_names.size(); ++e)
+    w.lane(pid, kStreams + e, fmt::format("core 0: {}", r.engine_names[e]));
+
+  std::vector<std::string> names;
+  for (const OperatorRow& row : r.operators) names.push_back(quoted(row.name));
+  std::vector<double> first_begin(r.operators.size(), -1);
+  for (const cluster::OperatorSpan& s : r.schedule.spans) {
+    const std::size_t row = r.first_row[s.section] + s.index;
+    w.span(pid, static_cast<std::size_t>(s.stream), names[row], enum_name(r.operators[row].kind),
+           s.begin.count(), s.end.count());
+    if (first_begin[row] < 0) first_begin[row] = s.begin.count();
+  }
+  for (const EngineTrace& t : r.engines) {  // inside an operator's first run; the launch comes before
+    const double begin = first_begin[t.row] + r.operators[t.row].breakdown[Bound::Launch];
+    for (const chip::EngineSpan& s : t.spans)
+      w.span(pid, kStreams + static_cast<std::size_t>(s.engine), names[t.row], "engine",
+             begin + to_seconds(s.begin).count(), begin + to_seconds(s.end).count());
+  }
+}
+
+}  // namespace
+
+std::string to_chrome_trace(const std::vector<Result>& results) {
+  TraceWriter w;
+  for (std::size_t i = 0; i < results.size(); ++i) write(w, i, results[i]);
+  return w.take();
+}
+
+}  // namespace xpusim::result

@@ -1,0 +1,71 @@
+#include <nlohmann/json.hpp>
+
+#include "xpusim/core/fields.h"
+#include "xpusim/result/result.h"
+#include "xpusim/result/version.h"
+
+namespace xpusim::result {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json json_of(const Breakdown& b) {
+  Json j = Json::object();
+  for (std::size_t i = 0; i < kBounds; ++i) j[std::string(kBoundNames[i]) + "_s"] = b.seconds[i];
+  return j;
+}
+
+Json json_of(const OperatorRow& o) {
+  return {{"section", o.section},     {"name", o.name},
+          {"op", enum_name(o.kind)},  {"count", o.count},
+          {"time_s", o.time.count()}, {"flops", o.flops.count()},
+          {"hbm_bytes", o.hbm_bytes}, {"clock_hz", o.clock.count()},
+          {"detail", o.detail},       {"breakdown", json_of(o.breakdown)}};
+}
+
+Json json_of(const Result& r) {
+  Json j = {{"workload", r.workload},
+            {"system", r.system},
+            {"chip", r.chip},
+            {"variant", r.variant},
+            {"fidelity", r.fidelity},
+            {"chips", r.chips},
+            {"devices", r.devices},
+            {"tensor_parallel", r.tensor},
+            {"data_parallel", r.data},
+            {"step_time_s", r.total.count()},
+            {"tokens_per_step", r.tokens},
+            {"tokens_per_s", r.tokens_per_s()},
+            {"tokens_per_s_per_chip", r.tokens_per_s_per_chip()},
+            {"flops_per_s_per_device", r.flops_per_s_per_device().count()},
+            {"matrix_utilisation", r.matrix_utilisation},
+            {"hbm_utilisation", r.hbm_utilisation},
+            {"bound_by", kBoundNames[static_cast<std::size_t>(r.breakdown.largest())]},
+            {"breakdown", json_of(r.breakdown)}};
+  j["memory"] = {{"capacity_bytes", r.memory_capacity.count()}, {"total_bytes", r.memory.total()},
+                 {"weights_bytes", r.memory.weights},           {"kv_cache_bytes", r.memory.kv_cache},
+                 {"activations_bytes", r.memory.activations},   {"gradients_bytes", r.memory.gradients},
+                 {"optimizer_bytes", r.memory.optimizer}};
+  j["classes"] = Json::array();
+  for (const ClassRow& c : r.classes)
+    j["classes"].push_back({{"op", enum_name(c.kind)},
+                            {"count", c.count},
+                            {"time_s", c.time.count()},
+                            {"breakdown", json_of(c.breakdown)}});
+  j["operators"] = Json::array();
+  for (const OperatorRow& o : r.operators) j["operators"].push_back(json_of(o));
+  j["warnings"] = r.warnings;
+  j["config_hash"] = r.config_hash;
+  j["config"] = r.config;
+  return j;
+}
+
+}  // namespace
+
+Json to_json(const std::vector<Result>& results) {
+  Json j = {{"schema", "xpusim.result/1"}, {"version", version()}, {"results", Json::array()}};
+  for (const Result& r : results) j["results"].push_back(json_of(r));
+  return j;
+}
+
+}  // namespace xpusim::result

@@ -1,0 +1,94 @@
+#pragma once
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "xpusim/chip/kernel.h"
+#include "xpusim/cluster/schedule.h"
+#include "xpusim/core/breakdown.h"
+#include "xpusim/ops/transformer.h"
+#include "xpusim/spec/graph.h"
+
+namespace xpusim::result {
+
+/// One operator of the graph: what one run of it takes, and how often it runs.
+struct OperatorRow {
+  std::string section, name;
+  OpKind kind = OpKind::Gemm;
+  std::int64_t count = 1;
+  Seconds time;  ///< of one run
+  Breakdown breakdown;
+  Flops flops;
+  double hbm_bytes = 0;
+  Hertz clock;
+  std::string detail;  ///< tiling, or collective algorithm and level
+};
+
+/// All operators of one kind together.
+struct ClassRow {
+  OpKind kind = OpKind::Gemm;
+  std::int64_t count = 0;
+  Seconds time;
+  Breakdown breakdown;
+};
+
+struct EngineTrace {
+  std::size_t row = 0;  ///< of operators
+  std::vector<chip::EngineSpan> spans;
+};
+
+/// The outcome of one workload on one system. Plain data: writers turn it into text, JSON, a trace.
+struct Result {
+  std::string workload;
+  std::string system, chip;
+  std::string variant;  ///< what-if values of this column, as given
+  std::string fidelity;
+  std::int64_t chips = 1, devices = 1, tensor = 1, data = 1;
+
+  Seconds total;
+  Breakdown breakdown;            ///< adds up to total
+  double tokens = 0;              ///< that one step brings forward; 0: the workload has no tokens
+  double matrix_utilisation = 0;  ///< useful matrix FLOP over total x peak at the maximum clock
+  double hbm_utilisation = 0;     ///< HBM bytes over total x data-sheet bandwidth
+  Flops flops;                    ///< of one device
+
+  ops::MemoryUse memory;  ///< of one rank
+  Bytes memory_capacity;
+
+  std::vector<OperatorRow> operators;
+  std::vector<ClassRow> classes;       ///< by falling time
+  cluster::Schedule schedule;          ///< span.section, span.index
+  std::vector<std::size_t> first_row;  ///< of each section in operators
+  std::vector<EngineTrace> engines;    ///< of core 0, when asked for
+  std::vector<std::string> engine_names;
+
+  std::string config;       ///< the resolved inputs, as YAML
+  std::string config_hash;  ///< 64 bits, hexadecimal
+  std::vector<std::string> warnings;
+
+  [[nodiscard]] double tokens_per_s() const { return total.count() > 0 ? tokens / total.count() : 0; }
+  [[nodiscard]] double tokens_per_s_per_chip() const { return tokens_per_s() / static_cast<double>(chips); }
+  [[nodiscard]] FlopsPerSecond flops_per_s_per_device() const {
+    return FlopsPerSecond(flops.count() / total.count());
+  }
+};
+
+/// Kinds by falling time, from the operators.
+[[nodiscard]] std::vector<ClassRow> by_class(const std::vector<OperatorRow>&);
+
+/// {"schema": "xpusim.result/1", "version": ..., "results": [...]}; numbers in SI base units with the unit in
+/// the key.
+[[nodiscard]] nlohmann::ordered_json to_json(const std::vector<Result>&);
+
+/// Chrome trace event JSON: a process per result; a lane per stream, and one per engine of core 0 where
+/// recorded.
+[[nodiscard]] std::string to_chrome_trace(const std::vector<Result>&);
+
+/// Results side by side as a text table, with ratios to the first.
+[[nodiscard]] std::string to_table(const std::vector<Result>&);
+
+/// Writes a file under a temporary name and renames it, so that an interrupted run leaves no half of one.
+/// Throws std::runtime_error with the path and the reason.
+void write_file(const std::string& path, const std::string& content);
+
+}  // namespace xpusim::result

@@ -1,0 +1,158 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "xpusim/core/fields.h"
+#include "xpusim/result/result.h"
+
+namespace xpusim::result {
+namespace {
+
+/// Rows of cells, first column left, the others right.
+class Table {
+ public:
+  void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
+  void line() { rows_.emplace_back(); }
+  [[nodiscard]] std::string text() const {
+    std::vector<std::size_t> width;
+    for (const auto& cells : rows_) {
+      width.resize(std::max(width.size(), cells.size()));
+      for (std::size_t i = 0; i < cells.size(); ++i) width[i] = std::max(width[i], cells[i].size());
+    }
+    std::string out;
+    for (const auto& cells : rows_) {
+      std::string text;
+      for (std::size_t i = 0; i < cells.size(); ++i)
+        text +=
+            i == 0 ? fmt::format("{:<{}}", cells[i], width[i]) : fmt::format("  {:>{}}", cells[i], width[i]);
+      if (cells.empty()) {
+        std::size_t total = 0;
+        for (std::size_t i = 0; i < width.size(); ++i) total += width[i] + (i == 0 ? 0 : 2);
+        text = std::string(total, '-');
+      }
+      out += text.substr(0, text.find_last_not_of(' ') + 1) + '\n';
+    }
+    return out;
+  }
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+using Cell = std::function<std::string(const Result&)>;
+
+class Comparison {
+ public:
+  explicit Comparison(const std::vector<Result>& results) : results_(results) {}
+  void row(const std::string& label, const Cell& cell) {
+    std::vector<std::string> cells{label};
+    for (const Result& r : results_) cells.push_back(cell(r));
+    table.row(std::move(cells));
+  }
+  Table table;
+
+ private:
+  const std::vector<Result>& results_;
+};
+
+std::string number(double x) {
+  const double a = std::abs(x);
+  if (x == 0) return "0";
+  if (a >= 1000) return fmt::format("{:.0f}", x);
+  if (a >= 100) return fmt::format("{:.1f}", x);
+  if (a >= 1) return fmt::format("{:.2f}", x);
+  return fmt::format("{:.3g}", x);
+}
+
+/// The scale in which the totals read well, and its name.
+std::pair<double, std::string_view> time_unit(const std::vector<Result>& results) {
+  double longest = 0;
+  for (const Result& r : results) longest = std::max(longest, r.total.count());
+  if (longest >= 1) return {1, "s"};
+  if (longest >= 1e-3) return {1e3, "ms"};
+  return {1e6, "us"};
+}
+
+void add_head(Comparison& c, const std::vector<Result>& results) {
+  c.row("", [](const Result& r) { return r.system; });
+  if (std::any_of(results.begin(), results.end(), [](const Result& r) { return !r.variant.empty(); }))
+    c.row("what if", [](const Result& r) { return r.variant.empty() ? "-" : r.variant; });
+  c.row("chips", [](const Result& r) {
+    return fmt::format("{} x {}{}", r.chips, r.chip,
+                       r.devices != r.chips ? fmt::format(" ({} dies)", r.devices) : "");
+  });
+  if (std::any_of(results.begin(), results.end(), [](const Result& r) { return r.tensor * r.data > 1; }))
+    c.row("tensor x data parallel", [](const Result& r) { return fmt::format("{} x {}", r.tensor, r.data); });
+  c.table.line();
+}
+
+void add_speed(Comparison& c, const std::vector<Result>& results) {
+  const auto [scale, unit] = time_unit(results);
+  const Result& first = results.front();
+  c.row(fmt::format("time [{}]", unit),
+        [scale = scale](const Result& r) { return number(r.total.count() * scale); });
+  if (first.tokens > 0) {
+    c.row("tokens/s", [](const Result& r) { return number(r.tokens_per_s()); });
+    c.row("tokens/s per chip", [](const Result& r) { return number(r.tokens_per_s_per_chip()); });
+  }
+  if (results.size() > 1)
+    c.row("speed against the first", [&](const Result& r) {
+      return fmt::format("{:.2f}x", first.total / r.total * (first.tokens > 0 ? r.tokens / first.tokens : 1));
+    });
+  c.row("TFLOP/s per device",
+        [](const Result& r) { return number(r.flops_per_s_per_device().count() / 1e12); });
+  c.row("matrix utilisation",
+        [](const Result& r) { return fmt::format("{:.1f} %", 100 * r.matrix_utilisation); });
+  c.row("HBM utilisation", [](const Result& r) { return fmt::format("{:.1f} %", 100 * r.hbm_utilisation); });
+  if (first.memory.total() > 0)
+    c.row("memory per device [GiB]", [](const Result& r) {
+      return fmt::format("{:.1f} of {:.0f}", r.memory.total() / 0x1p30,
+                         static_cast<double>(r.memory_capacity.count()) / 0x1p30);
+    });
+}
+
+void add_breakdown(Comparison& c, const std::vector<Result>& results) {
+  const auto [scale, unit] = time_unit(results);
+  c.table.line();
+  c.row(fmt::format("where the time goes [{}]", unit), [](const Result& r) {
+    return fmt::format("most: {}", kBoundNames[static_cast<std::size_t>(r.breakdown.largest())]);
+  });
+  for (std::size_t i = 0; i < kBounds; ++i) {
+    if (std::all_of(results.begin(), results.end(),
+                    [i](const Result& r) { return r.breakdown.seconds[i] <= 0; }))
+      continue;
+    c.row(fmt::format("  {}", kBoundNames[i]), [i, scale = scale](const Result& r) {
+      return fmt::format("{}  {:>3.0f} %", number(r.breakdown.seconds[i] * scale),
+                         100 * r.breakdown.seconds[i] / r.total.count());
+    });
+  }
+}
+
+void add_classes(Comparison& c, const std::vector<Result>& results) {
+  const auto [scale, unit] = time_unit(results);
+  c.table.line();
+  c.row(fmt::format("by operator [{}]", unit), [](const Result&) { return "time  most"; });
+  for (const ClassRow& reference : results.front().classes) {
+    c.row(fmt::format("  {}", enum_name(reference.kind)), [&, scale = scale](const Result& r) -> std::string {
+      const auto row = std::find_if(r.classes.begin(), r.classes.end(),
+                                    [&](const ClassRow& x) { return x.kind == reference.kind; });
+      if (row == r.classes.end()) return "-";
+      return fmt::format("{}  {}", number(row->time.count() * scale),
+                         kBoundNames[static_cast<std::size_t>(row->breakdown.largest())]);
+    });
+  }
+}
+
+}  // namespace
+
+std::string to_table(const std::vector<Result>& results) {
+  Comparison c(results);
+  add_head(c, results);
+  add_speed(c, results);
+  add_breakdown(c, results);
+  if (results.front().operators.size() > 1) add_classes(c, results);
+  return c.table.text();
+}
+
+}  // namespace xpusim::result

@@ -1,0 +1,149 @@
+#include "xpusim/spec/chip.h"
+
+#include <fmt/format.h>
+
+#include "xpusim/core/error.h"
+#include "xpusim/core/text.h"
+
+namespace xpusim {
+
+void describe(Fields& f, ClockSpec& c) {
+  f.required("max", c.max, "clock of the cores when power allows", positive());
+}
+
+void describe(Fields& f, PowerSpec& c) {
+  f.required("cap", c.cap, "board power limit of the package; the clock gives way to stay below it",
+             positive());
+  f.required("idle", c.idle, "power at no activity", positive());
+  f.required("full_load", c.full_load, "power with all matrix engines busy at full_load_clock", positive());
+  f.required("full_load_clock", c.full_load_clock, "clock at which full_load is drawn", positive());
+}
+
+void describe(Fields& f, MatrixGranularity& c) {
+  f.required("m", c.m, "rows of the smallest product at full rate", between(1, 1024));
+  f.required("n", c.n, "columns of the smallest product at full rate", between(1, 1024));
+  f.required("k", c.k, "depth of the smallest product at full rate, in bytes of one row", between(1, 4096));
+}
+
+void describe(Fields& f, MatrixSpec& c) {
+  f.label("name", c.name, "the vendor's name of the engine");
+  f.required("flops_per_cycle", c.flops_per_cycle, "dense rate of one core by operand type (FMA = 2 FLOP)",
+             positive());
+  f.required("granularity", c.granularity, "smallest product at full rate");
+  f.required("tile_shapes", c.tile_shapes, "kernels come for a menu of tile shapes, or cut the work evenly");
+  f.required("issue_efficiency", c.issue_efficiency, "rate of back-to-back instructions over the peak",
+             fraction());
+}
+
+void describe(Fields& f, CopyInSpec& c) {
+  f.label("name", c.name, "the vendor's name of the engine");
+  f.required("port", c.port, "what one core can take from L2", positive());
+}
+
+void describe(Fields& f, StagingSpec& c) {
+  f.label("name", c.name, "the vendor's name of the buffer");
+  f.required("capacity", c.capacity, "usable capacity of one core", positive());
+}
+
+void describe(Fields& f, OperandFeedSpec& c) {
+  f.label("name", c.name, "the vendor's name of the engine");
+  f.required("a_rate", c.a_rate, "rate of the left operand from the staging buffer", positive());
+  f.required("b_rate", c.b_rate, "rate of the right operand from the staging buffer", positive());
+  f.required("a_capacity", c.a_capacity, "buffer of the left operand; 0 B: read directly from staging",
+             at_least(0));
+  f.required("b_capacity", c.b_capacity, "buffer of the right operand; 0 B: read directly from staging",
+             at_least(0));
+}
+
+void describe(Fields& f, AccumulatorSpec& c) {
+  f.label("name", c.name, "the vendor's name of the buffer");
+  f.required("capacity", c.capacity, "room for fp32 or int32 sums in one core", positive());
+}
+
+void describe(Fields& f, StoreSpec& c) {
+  f.label("name", c.name, "the vendor's name of the engine");
+  f.required("rate", c.rate, "rate of one core into L2", positive());
+}
+
+void describe(Fields& f, VectorSpec& c) {
+  f.label("name", c.name, "the vendor's name of the engine");
+  f.required("units_per_core", c.units_per_core, "vector units beside one matrix engine", between(1, 64));
+  f.required("ops_per_cycle", c.ops_per_cycle, "fp32 element operations of one unit (an FMA is one)",
+             positive());
+  f.required("special_per_cycle", c.special_per_cycle, "exp, reciprocal or square root of one unit",
+             positive());
+  f.required("read_port", c.read_port, "what one unit can take from L2", positive());
+  f.required("write_port", c.write_port, "what one unit can write to L2", positive());
+  f.required("buffer", c.buffer, "scratch memory of one unit", positive());
+  f.required("exchange", c.exchange, "where tiles pass between matrix and vector engine");
+}
+
+void describe(Fields& f, CoresSpec& c) {
+  f.required("count", c.count, "cores of one die (one matrix engine each)", between(1, 4096));
+  f.required("multicast_cores", c.multicast_cores, "cores that one L2 read can serve", between(1, 64));
+}
+
+void describe(Fields& f, L2Spec& c) {
+  f.required("capacity", c.capacity, "capacity of one die", positive());
+  f.required("bandwidth", c.bandwidth, "read bandwidth of one die", positive());
+  f.required("latency", c.latency, "load-to-use latency of a hit", at_least(0));
+}
+
+void describe(Fields& f, HbmSpec& c) {
+  f.required("capacity", c.capacity, "memory of one die", positive());
+  f.required("bandwidth", c.bandwidth, "peak bandwidth of one die", positive());
+  f.required("achieved_fraction", c.achieved_fraction, "part of the peak that long streams reach",
+             fraction());
+  f.required("latency", c.latency, "load-to-use latency of an L2 miss", at_least(0));
+}
+
+void describe(Fields& f, DieToDieSpec& c) {
+  f.required("bandwidth", c.bandwidth, "bandwidth between the dies, per direction", positive());
+  f.required("latency", c.latency, "latency between the dies", at_least(0));
+}
+
+void describe(Fields& f, OverheadSpec& c) {
+  f.required("kernel_launch", c.kernel_launch, "between kernels launched one by one", at_least(0));
+  f.required("graph_node", c.graph_node, "between kernels of a captured graph", at_least(0));
+}
+
+void describe(Fields& f, ChipSpec& c) {
+  f.label("id", c.id, "the file's name without .yaml", true);
+  f.label("name", c.name, "name in print", true);
+  f.label("vendor", c.vendor, "vendor", true);
+  f.label("family", c.family, "architecture family, the class for error bands", true);
+  f.label("notes", c.notes, "free text");
+  f.required("dies", c.dies, "dies in one package; each is a device of its own", between(1, 64));
+  f.required("cores", c.cores, "compute cores");
+  f.required("clock", c.clock, "core clock");
+  f.required("power", c.power, "power of the package, which bounds the clock");
+  f.required("matrix", c.matrix, "matrix engine of a core");
+  f.required("copy_in", c.copy_in, "DMA engine from L2 and HBM into a core");
+  f.required("staging", c.staging, "first operand buffer of a core");
+  f.required("operand_feed", c.operand_feed, "from the staging buffer into the matrix engine");
+  f.required("accumulator", c.accumulator, "sums of the matrix engine");
+  f.required("store", c.store, "from the accumulators back to L2");
+  f.required("vector", c.vector, "vector engine of a core");
+  f.required("l2", c.l2, "shared cache of one die");
+  f.required("hbm", c.hbm, "memory of one die");
+  f.optional("die_to_die", c.die_to_die, "link between the dies of a package");
+  f.required("overheads", c.overheads, "host and scheduler costs");
+}
+
+FlopsPerCycle matrix_rate(const ChipSpec& chip, Dtype dtype) {
+  const auto found = chip.matrix.flops_per_cycle.find(dtype);
+  if (found != chip.matrix.flops_per_cycle.end()) return found->second;
+  std::vector<std::string_view> known;
+  for (const auto& [type, unused] : chip.matrix.flops_per_cycle) known.push_back(name(type));
+  throw InfeasibleError(
+      fmt::format("{} has no {} matrix rate (it has {})", chip.id, name(dtype), join(known)));
+}
+
+FlopsPerSecond matrix_peak(const ChipSpec& chip, Dtype dtype) {
+  return FlopsPerSecond(matrix_rate(chip, dtype).count() * chip.clock.max.count() *
+                        static_cast<double>(chip.cores.count));
+}
+
+BytesPerSecond achieved_hbm(const ChipSpec& chip) { return chip.hbm.bandwidth * chip.hbm.achieved_fraction; }
+
+}  // namespace xpusim

@@ -1,0 +1,182 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+
+#include "xpusim/core/dtype.h"
+#include "xpusim/core/fields.h"
+#include "xpusim/core/units.h"
+
+/// A chip as data. All chips are described by the same three primitives: engines (in-order servers with a
+/// rate), buffers (counted slots) and shared resources (L2, HBM). The way of an operand is
+///   HBM -> L2 -> copy_in -> staging -> operand feed -> matrix -> accumulator -> store -> L2
+/// docs/model.md#chip has the picture and the names that the vendors use for these parts.
+namespace xpusim {
+
+struct ClockSpec {
+  Hertz max;  ///< what the cores run at when power allows
+};
+
+/// The board's power as far as it decides the clock: P(a, f) = idle + (full_load - idle) * a *
+/// (f/full_load_clock)^3, with a = busy fraction of the matrix engines. The clock is the highest f <=
+/// clock.max with P <= cap.
+struct PowerSpec {
+  Watts cap;
+  Watts idle;
+  Watts full_load;
+  Hertz full_load_clock;
+};
+
+/// The smallest matrix product that runs at full rate; smaller operands are padded up to it.
+struct MatrixGranularity {
+  std::int64_t m = 16;
+  std::int64_t n = 16;
+  Bytes k{32};
+};
+
+/// Kernels are compiled for a menu of tile shapes and compute whole tiles (fixed), or take the tile's shape
+/// as an argument and cut the work evenly (flexible).
+enum class TileShapes : std::uint8_t { Fixed, Flexible };
+inline constexpr std::array<std::string_view, 2> kTileShapesNames = {"fixed", "flexible"};
+template <>
+struct EnumNames<TileShapes> {
+  static constexpr std::span<const std::string_view> value = kTileShapesNames;
+};
+
+struct MatrixSpec {
+  std::string name = "matrix engine";
+  std::map<Dtype, FlopsPerCycle> flops_per_cycle;  ///< per core
+  MatrixGranularity granularity;
+  TileShapes tile_shapes = TileShapes::Fixed;
+  double issue_efficiency = 1.0;  ///< rate of back-to-back instructions over the peak
+};
+
+/// DMA engine that brings operands from L2/HBM into a core.
+struct CopyInSpec {
+  std::string name = "copy engine";
+  BytesPerCycle port;  ///< per core
+};
+
+/// First buffer of a core: stages of operand blocks.
+struct StagingSpec {
+  std::string name = "staging buffer";
+  Bytes capacity;  ///< per core
+};
+
+/// The way from the staging buffer into the matrix engine. A and B share the engine, one after the other.
+struct OperandFeedSpec {
+  std::string name = "operand feed";
+  BytesPerCycle a_rate;
+  BytesPerCycle b_rate;
+  Bytes a_capacity;  ///< 0: the matrix engine reads the staging buffer directly
+  Bytes b_capacity;
+};
+
+struct AccumulatorSpec {
+  std::string name = "accumulators";
+  Bytes capacity;
+};
+
+/// Engine that writes accumulators back to L2.
+struct StoreSpec {
+  std::string name = "store engine";
+  BytesPerCycle rate;
+};
+
+/// How matrix and vector engines of one core hand tiles to each other.
+enum class Exchange : std::uint8_t { Registers, L2 };
+inline constexpr std::array<std::string_view, 2> kExchangeNames = {"registers", "l2"};
+template <>
+struct EnumNames<Exchange> {
+  static constexpr std::span<const std::string_view> value = kExchangeNames;
+};
+
+struct VectorSpec {
+  std::string name = "vector engine";
+  std::int64_t units_per_core = 1;
+  OpsPerCycle ops_per_cycle;      ///< fp32 element operations of one unit; a fused multiply-add is one
+  OpsPerCycle special_per_cycle;  ///< exp, reciprocal, square root of one unit
+  BytesPerCycle read_port;        ///< L2 to one unit
+  BytesPerCycle write_port;       ///< one unit to L2
+  Bytes buffer;                   ///< per unit
+  Exchange exchange = Exchange::Registers;
+};
+
+struct CoresSpec {
+  std::int64_t count = 1;            ///< per die
+  std::int64_t multicast_cores = 1;  ///< cores that one L2 read can serve at once
+};
+
+struct L2Spec {
+  Bytes capacity;
+  BytesPerSecond bandwidth;
+  Seconds latency;
+};
+
+struct HbmSpec {
+  Bytes capacity;
+  BytesPerSecond bandwidth;
+  double achieved_fraction = 0.85;  ///< of bandwidth, by long streams
+  Seconds latency;
+};
+
+struct DieToDieSpec {
+  BytesPerSecond bandwidth;  ///< per direction
+  Seconds latency;
+};
+
+struct OverheadSpec {
+  Seconds kernel_launch;  ///< between kernels launched one by one
+  Seconds graph_node;     ///< between kernels of a captured graph
+};
+
+/// One die, how many of them a package has, and what joins them. A device (what software addresses, and what
+/// a rank runs on) is one die.
+struct ChipSpec {
+  std::string id;
+  std::string name;
+  std::string vendor;
+  std::string family;
+  std::string notes;
+  std::int64_t dies = 1;
+  CoresSpec cores;
+  ClockSpec clock;
+  PowerSpec power;  ///< per package
+  MatrixSpec matrix;
+  CopyInSpec copy_in;
+  StagingSpec staging;
+  OperandFeedSpec operand_feed;
+  AccumulatorSpec accumulator;
+  StoreSpec store;
+  VectorSpec vector;
+  L2Spec l2;    ///< per die
+  HbmSpec hbm;  ///< per die
+  std::optional<DieToDieSpec> die_to_die;
+  OverheadSpec overheads;
+};
+
+void describe(Fields&, ClockSpec&);
+void describe(Fields&, PowerSpec&);
+void describe(Fields&, MatrixGranularity&);
+void describe(Fields&, MatrixSpec&);
+void describe(Fields&, CopyInSpec&);
+void describe(Fields&, StagingSpec&);
+void describe(Fields&, OperandFeedSpec&);
+void describe(Fields&, AccumulatorSpec&);
+void describe(Fields&, StoreSpec&);
+void describe(Fields&, VectorSpec&);
+void describe(Fields&, CoresSpec&);
+void describe(Fields&, L2Spec&);
+void describe(Fields&, HbmSpec&);
+void describe(Fields&, DieToDieSpec&);
+void describe(Fields&, OverheadSpec&);
+void describe(Fields&, ChipSpec&);
+
+/// Matrix rate of one core for `dtype`. Throws InfeasibleError that lists the types the chip has.
+[[nodiscard]] FlopsPerCycle matrix_rate(const ChipSpec&, Dtype);
+/// Dense matrix peak of one die at clock.max.
+[[nodiscard]] FlopsPerSecond matrix_peak(const ChipSpec&, Dtype);
+/// HBM bandwidth that long streams reach, one die.
+[[nodiscard]] BytesPerSecond achieved_hbm(const ChipSpec&);
+
+}  // namespace xpusim

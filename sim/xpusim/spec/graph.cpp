@@ -1,0 +1,78 @@
+#include "xpusim/spec/graph.h"
+
+namespace xpusim {
+namespace {
+
+const Range kExtent = between(1, 1LL << 40);
+
+void describe_shape(Fields& f, Operator& o) {
+  if (o.kind == OpKind::Gemm) return describe(f, o.gemm);
+  if (o.kind == OpKind::Attention) return describe(f, o.attention);
+  if (is_collective(o.kind)) return describe(f, o.collective);
+  describe(f, o.rowwise);
+}
+
+}  // namespace
+
+void describe(Fields& f, GemmShape& c) {
+  f.required("m", c.m, "rows of A and C", kExtent);
+  f.required("n", c.n, "columns of B and C", kExtent);
+  f.required("k", c.k, "depth of the product", kExtent);
+  f.optional("batch", c.batch, "independent products", kExtent);
+  f.optional("dtype", c.dtype, "operand type of the product");
+  if (f.reads()) c.weight_dtype = c.dtype;
+  f.optional("weight_dtype", c.weight_dtype, "type of B in memory; default: dtype");
+  f.optional("b_is_weight", c.b_is_weight, "B is read from HBM; false: an activation just written");
+}
+
+void describe(Fields& f, AttentionShape& c) {
+  f.optional("pass", c.pass, "forward or backward");
+  f.required("batch", c.batch, "sequences", kExtent);
+  f.required("q_len", c.q_len, "new tokens per sequence", kExtent);
+  f.required("kv_len", c.kv_len, "keys per sequence, the new tokens among them", kExtent);
+  f.required("heads", c.heads, "query heads", kExtent);
+  f.required("kv_heads", c.kv_heads, "key and value heads", kExtent);
+  f.required("head_dim", c.head_dim, "elements of a head", between(1, 1024));
+  f.optional("causal", c.causal, "new token i sees the keys up to its own");
+  f.optional("dtype", c.dtype, "operand type of the products");
+  if (f.reads()) c.kv_dtype = c.dtype;
+  f.optional("kv_dtype", c.kv_dtype, "type of keys and values in memory; default: dtype");
+}
+
+void describe(Fields& f, RowwiseShape& c) {
+  f.required("rows", c.rows, "rows (tokens)", kExtent);
+  f.required("cols", c.cols, "elements of a row (swiglu: of the output)", kExtent);
+  f.optional("pass", c.pass, "forward or backward");
+  f.optional("dtype", c.dtype, "element type in memory");
+  f.optional("residual", c.residual, "norms: a fused residual addition, one more tensor read and written");
+}
+
+void describe(Fields& f, CollectiveShape& c) {
+  f.required("bytes", c.bytes, "message, by the nccl-tests size convention", between(1, 1LL << 50));
+  f.optional("group", c.group, "ranks that take part");
+  f.optional("overlap", c.overlap, "runs on its own stream beside computation");
+}
+
+void describe(Fields& f, Operator& c) {
+  f.label("name", c.name, "name, unique in its section", true);
+  f.choose("op", c.kind, "what is computed", [&c](Fields& members) { describe_shape(members, c); });
+  f.optional("after", c.after,
+             "operators of this section that come before; default: the last that is not overlapped");
+}
+
+void describe(Fields& f, Section& c) {
+  f.label("name", c.name, "name of the section", true);
+  f.optional("repeat", c.repeat, "times that the section runs in a row", between(1, 1 << 20));
+  f.optional("barrier", c.barrier, "waits for the overlapped collectives of the sections before");
+  f.required("operators", c.operators, "operators in launch order");
+}
+
+void describe(Fields& f, Graph& c) {
+  f.label("name", c.name, "name in print", true);
+  f.label("notes", c.notes, "free text");
+  f.optional("tensor", c.tensor, "ranks of the tensor group, neighbours in the system", between(1, 1 << 20));
+  f.optional("data", c.data, "ranks of the data group, tensor apart", between(1, 1 << 24));
+  f.required("sections", c.sections, "sections, run one after the other");
+}
+
+}  // namespace xpusim
