@@ -26,8 +26,9 @@ LAYERS = {
     "cluster": "core spec ops mapping chip network des",
     "result": "core spec ops mapping chip network cluster",
     "simulate": "core spec ops mapping des chip network cluster result",
-    "app": "core spec config ops mapping des chip network cluster result simulate",
-    "bindings": "core spec config ops mapping des chip network cluster result simulate",
+    "validation": "core spec ops mapping chip",
+    "app": "core spec config ops mapping des chip network cluster result simulate validation",
+    "bindings": "core spec config ops mapping des chip network cluster result simulate validation",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 

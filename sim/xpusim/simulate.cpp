@@ -87,6 +87,22 @@ std::vector<std::string> engine_names(const ChipSpec& c) {
           c.store.name,   c.vector.name + " load", c.vector.name + " store"};
 }
 
+/// The system with the level inside its packages, which the chip describes: a device is a die.
+SystemSpec with_package_level(const SystemSpec& system, const ChipSpec& chip) {
+  SystemSpec joined = system;
+  if (chip.dies > 1 && chip.die_to_die) {
+    LevelSpec package;
+    package.name = "package";
+    package.kind = LevelKind::FullMesh;
+    package.endpoints = chip.dies;
+    package.bandwidth = chip.die_to_die->bandwidth;
+    package.latency = chip.die_to_die->latency;
+    package.achieved_fraction = chip.die_to_die->achieved_fraction;
+    joined.levels.insert(joined.levels.begin(), package);
+  }
+  return joined;
+}
+
 /// Runs a graph and adds up what its operators say.
 result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* system, Launch launch,
                    const Options& options) {
@@ -98,7 +114,8 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
   r.data = graph.data;
   r.memory_capacity = chip.hbm.capacity;
   r.engine_names = engine_names(chip);
-  GraphTimer(graph, chip, system, launch, options).run(r);
+  const SystemSpec joined = system != nullptr ? with_package_level(*system, chip) : SystemSpec{};
+  GraphTimer(graph, chip, system != nullptr ? &joined : nullptr, launch, options).run(r);
   r.classes = result::by_class(r.operators);
 
   std::size_t next = 0;
@@ -119,8 +136,10 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
     }
   }
   r.breakdown[Bound::Communication] = r.schedule.exposed_communication.count();
-  r.matrix_utilisation = useful_seconds / r.total.count();
-  r.hbm_utilisation = hbm_bytes / chip.hbm.bandwidth.count() / r.total.count();
+  if (r.total.count() > 0) {  // the collectives of a lone rank take no time
+    r.matrix_utilisation = useful_seconds / r.total.count();
+    r.hbm_utilisation = hbm_bytes / chip.hbm.bandwidth.count() / r.total.count();
+  }
   return r;
 }
 
@@ -138,7 +157,7 @@ result::Result simulate(const Request& q, const Options& options) {
     throw InfeasibleError(
         fmt::format("scenario.chips: {} are more than the {} of {}", chips, q.system.chips, q.system.id));
   const ops::Parallelism p = ops::resolve_parallelism(q.model, q.scenario, chips * q.chip.dies);
-  ops::check_memory(q.model, q.scenario, p, q.chip.hbm.capacity, q.chip.id);
+  ops::check_memory(q.model, q.scenario, p, chips * q.chip.dies, q.chip.hbm.capacity, q.chip.id);
   result::Result r =
       run(ops::build_graph(q.model, q.scenario, p), q.chip, &q.system, q.scenario.launch, options);
   place(r, q.chip, q.system, chips);

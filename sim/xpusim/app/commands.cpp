@@ -1,14 +1,14 @@
 #include "xpusim/app/commands.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "xpusim/app/inputs.h"
+#include "xpusim/app/progress.h"
 #include "xpusim/config/describe.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/hash.h"
@@ -20,32 +20,6 @@ namespace {
 
 using Results = std::vector<result::Result>;
 
-/// A line on a terminal's stderr, from a second into the run on.
-class Progress {
- public:
-  explicit Progress(std::string what) : what_(std::move(what)) {}
-  ~Progress() {
-    if (shown_) fmt::print(stderr, "\r\033[K");
-  }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
-
-  void show(std::size_t done, std::size_t all) {
-    if (::isatty(STDERR_FILENO) == 0) return;
-    const auto now = std::chrono::steady_clock::now();
-    if (now - begin_ < std::chrono::seconds(1) || now - last_ < std::chrono::milliseconds(100)) return;
-    last_ = now;
-    shown_ = true;
-    fmt::print(stderr, "\r\033[K{}: {} of {} operators", what_, done, all);
-    std::fflush(stderr);
-  }
-
- private:
-  std::string what_;
-  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now(), last_;
-  bool shown_ = false;
-};
-
 config::Overrides overrides_of(const Common& c) {
   config::Overrides list;
   for (const std::string& text : c.set) list.push_back(config::parse_override(text));
@@ -54,6 +28,11 @@ config::Overrides overrides_of(const Common& c) {
 
 chip::Fidelity fidelity_of(const Common& c) {
   return c.fidelity == "bound" ? chip::Fidelity::Bound : chip::Fidelity::Tile;
+}
+
+Options options_of(const Common& c, Progress& progress) {
+  return {fidelity_of(c), !c.trace.empty(),
+          [&progress](std::size_t done, std::size_t all) { progress.show(done, all); }};
 }
 
 template <class T>
@@ -67,59 +46,69 @@ void stamp(result::Result& r, std::string config) {
   r.config_hash = Hasher().add(r.config).add(r.fidelity).add(result::version()).hex();
 }
 
-/// Each --set must have reached a file that the command reads.
+/// Each override must have reached a file that the command reads.
 void refuse_unused(const config::Overrides& overrides, const std::vector<std::string_view>& used) {
   for (const config::Override& o : overrides) {
     const std::string root = o.path.substr(0, o.path.find('.'));
     if (std::find(used.begin(), used.end(), root) == used.end())
-      throw ConfigError(Diagnostic{{"--set " + o.path + "=" + o.text, 0, 0},
-                                   o.path,
-                                   "this command reads no " + root,
-                                   "it reads " + join(used)});
+      throw ConfigError(
+          Diagnostic{{o.where(), 0, 0}, o.path, "this command reads no " + root, "it reads " + join(used)});
   }
+}
+
+/// Does a document take stdout, instead of the tables for people?
+bool takes_stdout(const Common& c) {
+  const int documents = (c.json == "-" ? 1 : 0) + (c.trace == "-" ? 1 : 0) + (c.export_graph == "-" ? 1 : 0);
+  if (documents > 1)
+    throw ConfigError(Diagnostic{
+        {"-", 0, 0}, "", "stdout takes one document", "give files for all but one of the outputs"});
+  return documents == 1;
+}
+
+void write(const std::string& path, const std::string& text) {
+  if (path == "-")
+    std::cout << text;
+  else
+    result::write_file(path, text);
 }
 
 void write_outputs(const Common& c, const Results& results) {
-  const bool json_to_stdout = c.json == "-";
-  if (!json_to_stdout) std::cout << result::to_table(results);
+  if (!takes_stdout(c)) std::cout << result::to_table(results);
   for (const result::Result& r : results)
     for (const std::string& warning : r.warnings) fmt::print(stderr, "note: {}: {}\n", r.system, warning);
-  if (!c.json.empty()) {
-    const std::string text =
-        result::to_json(results).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-    if (json_to_stdout)
-      std::cout << text;
-    else
-      result::write_file(c.json, text);
-  }
-  if (!c.trace.empty()) result::write_file(c.trace, result::to_chrome_trace(results));
+  if (!c.json.empty())
+    write(c.json,
+          result::to_json(results).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  if (!c.trace.empty()) write(c.trace, result::to_chrome_trace(results));
+}
+
+/// The scenario's operators as a workload trace.
+void export_graph(const Common& c, const Request& q) {
+  const std::int64_t chips = q.scenario.chips == 0 ? q.system.chips : q.scenario.chips;
+  const auto p = ops::resolve_parallelism(q.model, q.scenario, chips * q.chip.dies);
+  Graph graph = ops::build_graph(q.model, q.scenario, p);
+  write(c.export_graph, config::to_yaml(config::describer(graph), "trace", nullptr));
+  if (q.scenario.launch != Launch::Graph)
+    fmt::print(stderr, "note: the kernels of a trace are launched as a graph, not {} as this scenario's\n",
+               enum_name(q.scenario.launch));
 }
 
 result::Result run_scenario(const config::Library& library, const Common& c, const std::string& id,
-                            const Column& column, const std::string& export_graph) {
+                            const Column& column) {
   config::Overrides overrides = overrides_of(c);
   overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
   auto scenario = library.scenario(id, overrides);
-  auto model = library.model(scenario.value.model, overrides);
-  Column where = column;
-  if (where.system.empty()) where.system = scenario.value.system;
-  Platform p = load_platform(library, where, overrides_of(c));
-
+  auto model = library.model({scenario.value.model, scenario, "scenario.model"}, overrides);
+  const config::Reference system = column.system.empty()
+                                       ? config::Reference(scenario.value.system, scenario, "scenario.system")
+                                       : config::Reference(column.system);
+  Platform p = load_platform(library, system, overrides);
   const Request request{p.chip.value, p.system.value, model.value, scenario.value};
-  Progress progress(p.system.value.id);
-  const Options options{fidelity_of(c), !c.trace.empty(),
-                        [&](std::size_t done, std::size_t all) { progress.show(done, all); }};
-  result::Result r = simulate(request, options);
-  r.variant = column.variant;
+  Progress progress(p.system.value.id, "operators");
+  result::Result r = simulate(request, options_of(c, progress));
   stamp(r, resolved("scenario", scenario) + resolved("model", model) + resolved("system", p.system) +
                resolved("chip", p.chip));
-  if (!export_graph.empty()) {
-    const std::int64_t chips = request.scenario.chips == 0 ? request.system.chips : request.scenario.chips;
-    Graph graph = ops::build_graph(
-        request.model, request.scenario,
-        ops::resolve_parallelism(request.model, request.scenario, chips * request.chip.dies));
-    result::write_file(export_graph, config::to_yaml(config::describer(graph), "trace", nullptr));
-  }
+  if (!c.export_graph.empty()) export_graph(c, request);
   return r;
 }
 
@@ -130,16 +119,17 @@ result::Result run_trace(const config::Library& library, const Common& c, const 
                                  "",
                                  "a workload trace names no system",
                                  "give one with --on SYSTEM (xpusim list systems)"});
-  const config::Overrides overrides = overrides_of(c);
+  if (!c.export_graph.empty())
+    throw ConfigError(Diagnostic{
+        {id, 0, 0}, "", "--export-graph writes a scenario's operators", "this is a trace already"});
+  config::Overrides overrides = overrides_of(c);
+  overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
   refuse_unused(overrides, {"chip", "system"});
-  refuse_unused(column.overrides, {"chip", "system"});
   auto trace = library.trace(id);
-  Platform p = load_platform(library, column, overrides);
-  Progress progress(p.system.value.id);
-  const Options options{fidelity_of(c), !c.trace.empty(),
-                        [&](std::size_t done, std::size_t all) { progress.show(done, all); }};
-  result::Result r = simulate(trace.value, p.chip.value, p.system.value, Launch::Graph, options);
-  r.variant = column.variant;
+  Platform p = load_platform(library, column.system, overrides);
+  Progress progress(p.system.value.id, "operators");
+  result::Result r =
+      simulate(trace.value, p.chip.value, p.system.value, Launch::Graph, options_of(c, progress));
   stamp(r, resolved("trace", trace) + resolved("system", p.system) + resolved("chip", p.chip));
   return r;
 }
@@ -151,31 +141,33 @@ Results run_columns(const Common& c, const RunArguments& a) {
   for (const std::string& text : a.on) columns.push_back(parse_column(text));
   if (columns.empty()) columns.emplace_back();
   Results results;
-  for (const Column& column : columns)
+  for (const Column& column : columns) {
     results.push_back(trace ? run_trace(library, c, a.workload, column)
-                            : run_scenario(library, c, a.workload, column, a.export_graph));
+                            : run_scenario(library, c, a.workload, column));
+    results.back().variant = column.variant;
+  }
   return results;
 }
 
-void print_headline(const Common& c, const Results& results) {
-  if (c.json != "-") fmt::print("{} ({} fidelity)\n\n", results.front().workload, results.front().fidelity);
+void print_headline(const Results& results) {
+  std::cout << fmt::format("{} ({} fidelity)\n\n", results.front().workload, results.front().fidelity);
 }
 
 }  // namespace
 
 void run(const Common& c, const RunArguments& a) {
+  const bool prints_table = !takes_stdout(c);
   const Results results = run_columns(c, a);
-  print_headline(c, results);
+  if (prints_table) print_headline(results);
   write_outputs(c, results);
 }
 
-void compare(const Common& c, const RunArguments& a) { run(c, a); }
-
 void op(const Common& c, const OpArguments& a) {
+  const bool prints_table = !takes_stdout(c);
   const config::Library library = open_library(c.data);
   const config::Overrides overrides = overrides_of(c);
   refuse_unused(overrides, {"chip"});
-  const Operator o = parse_operator(a.kind, a.parameters);
+  Operator o = parse_operator(a.kind, a.parameters);
   if (is_collective(o.kind))
     throw ConfigError(Diagnostic{{"op " + a.kind, 0, 0},
                                  "",
@@ -184,18 +176,13 @@ void op(const Common& c, const OpArguments& a) {
   auto chip = library.chip(a.chip, overrides);
   Results results{simulate(o, chip.value, a.eager ? Launch::Eager : Launch::Graph,
                            Options{fidelity_of(c), !c.trace.empty(), {}})};
-  result::Result& r = results.front();
-  stamp(r, resolved("chip", chip) + config::to_yaml(
-                                        [&](Fields& f) {
-                                          Operator copy = o;
-                                          describe(f, copy);
-                                        },
-                                        "op", nullptr));
-  print_headline(c, results);
-  if (c.json != "-") {
-    const result::OperatorRow& row = r.operators.front();
-    fmt::print("tiling {}, clock {:.3f} GHz, HBM {:.3f} MB, lower bound {:.3f} us\n\n", row.detail,
-               row.clock.count() / 1e9, row.hbm_bytes / 1e6, chip::lower_bound(o, chip.value).count() * 1e6);
+  stamp(results.front(), resolved("chip", chip) + config::to_yaml(config::describer(o), "op", nullptr));
+  if (prints_table) {
+    const result::OperatorRow& row = results.front().operators.front();
+    print_headline(results);
+    std::cout << fmt::format("tiling {}, clock {:.3f} GHz, HBM {:.4g} MB, lower bound {:.4g} us\n\n",
+                             row.detail, row.clock.count() / 1e9, row.hbm_bytes / 1e6,
+                             chip::lower_bound(o, chip.value).count() * 1e6);
   }
   write_outputs(c, results);
 }
@@ -205,9 +192,9 @@ void list(const Common& c, const std::string& kind) {
   for (std::size_t i = 0; i < config::kFileKindNames.size(); ++i) {
     const std::string plural = std::string(config::kFileKindNames[i]) + "s";
     if (!kind.empty() && kind != plural) continue;
-    if (kind.empty()) fmt::print("{}:\n", plural);
+    if (kind.empty()) std::cout << plural << ":\n";
     for (const std::string& id : library.list(static_cast<config::FileKind>(i)))
-      fmt::print("{}{}\n", kind.empty() ? "  " : "", id);
+      std::cout << (kind.empty() ? "  " : "") << id << '\n';
   }
 }
 
@@ -228,7 +215,7 @@ void config_check(const Common& c, const ConfigArguments& a) {
     }
   }
   if (!found.empty()) throw ConfigError(std::move(found));
-  fmt::print("{} file{} ok\n", a.files.size(), a.files.size() == 1 ? "" : "s");
+  std::cout << fmt::format("{} file{} ok\n", a.files.size(), a.files.size() == 1 ? "" : "s");
 }
 
 void config_show(const Common& c, const ConfigArguments& a) {

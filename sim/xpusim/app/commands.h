@@ -10,16 +10,14 @@ struct Common {
   std::string data;
   std::vector<std::string> set;
   std::string fidelity = "tile";
-  std::string json, trace;
+  std::string json, trace, export_graph;  ///< files to write; "-" is stdout, empty none
 };
 
 struct RunArguments {
   std::string workload;
-  std::vector<std::string> on;
-  std::string export_graph;
+  std::vector<std::string> on;  ///< columns; none: the scenario's own system
 };
 void run(const Common&, const RunArguments&);
-void compare(const Common&, const RunArguments&);
 
 struct OpArguments {
   std::string chip, kind;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 
@@ -17,6 +19,14 @@ bool is_library(const fs::path& root) {
   return fs::is_directory(root / "configs" / "chips", none);
 }
 
+/// Relative to the working folder where it is inside.
+fs::path readable(const fs::path& place) {
+  std::error_code none;
+  const fs::path normal = place.lexically_normal();
+  const fs::path relative = normal.lexically_proximate(fs::current_path(none));
+  return relative.begin() != relative.end() && *relative.begin() == ".." ? normal : relative;
+}
+
 }  // namespace
 
 config::Library open_library(const std::string& given) {
@@ -27,15 +37,19 @@ config::Library open_library(const std::string& given) {
                                  "no configs/chips in this folder",
                                  "--data names the folder that holds configs and workloads"});
   }
-  std::vector<fs::path> places;
-  if (const char* from_environment = std::getenv("XPUSIM_DATA")) places.emplace_back(from_environment);
+  if (const char* from_environment = std::getenv("XPUSIM_DATA")) {
+    if (is_library(from_environment)) return config::Library(from_environment);
+    throw ConfigError(Diagnostic{{fmt::format("XPUSIM_DATA={}", from_environment), 0, 0},
+                                 "",
+                                 "no configs/chips in this folder",
+                                 "it names the folder that holds configs and workloads"});
+  }
   std::error_code none;
   const fs::path executable = fs::read_symlink("/proc/self/exe", none);
-  places.push_back(executable.parent_path() / ".." / "share" / "xpusim");
-  places.emplace_back(XPUSIM_SOURCE_ROOT);
-  places.emplace_back(XPUSIM_INSTALL_ROOT);
+  const std::array<fs::path, 3> places = {executable.parent_path() / ".." / "share" / "xpusim",
+                                          XPUSIM_SOURCE_ROOT, XPUSIM_INSTALL_ROOT};
   for (const fs::path& place : places)
-    if (is_library(place)) return config::Library(place.lexically_proximate(fs::current_path(none)));
+    if (is_library(place)) return config::Library(readable(place));
   throw ConfigError(Diagnostic{
       {"xpusim", 0, 0}, "", "cannot find configs and workloads", "set XPUSIM_DATA or give --data DIR"});
 }
@@ -44,84 +58,83 @@ Column parse_column(const std::string& text) {
   Column c;
   std::size_t comma = text.find(',');
   c.system = text.substr(0, comma);
+  if (c.system.empty())
+    throw ConfigError(Diagnostic{{"--on " + text, 0, 0}, "", "no system", "--on SYSTEM[,path=value...]"});
   while (comma != std::string::npos) {
     const std::size_t next = text.find(',', comma + 1);
     const std::string part = text.substr(comma + 1, next == std::string::npos ? next : next - comma - 1);
-    c.overrides.push_back(config::parse_override(part));
+    c.overrides.push_back(config::parse_override(part, "--on"));
     c.variant += (c.variant.empty() ? "" : ", ") + part;
     comma = next;
   }
   return c;
 }
 
-Platform load_platform(const config::Library& library, const Column& column, const config::Overrides& all) {
-  config::Overrides overrides = all;
-  overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
+Platform load_platform(const config::Library& library, const config::Reference& system,
+                       const config::Overrides& overrides) {
   Platform p;
-  p.system = library.system(column.system, overrides);
-  p.chip = library.chip(p.system.value.chip, overrides);
+  p.system = library.system(system, overrides);
   const SystemSpec& s = p.system.value;
+  p.chip = library.chip({s.chip, p.system, "system.chip"}, overrides);
   const std::int64_t devices = s.chips * p.chip.value.dies;
-  if (!s.levels.empty() && s.levels.back().endpoints < devices)
+  if (const std::string path = fmt::format("system.levels[{}].endpoints", s.levels.size() - 1);
+      s.levels.back().endpoints < devices)
     throw ConfigError(
-        Diagnostic{{p.system.file, 0, 0},
-                   "system.levels",
+        Diagnostic{p.system.leaves.at(path).where.location(), path,
                    fmt::format("the outermost level joins {} endpoints", s.levels.back().endpoints),
                    fmt::format("{} chips of {} dies are {} devices", s.chips, p.chip.value.dies, devices)});
   return p;
 }
 
 Operator parse_operator(const std::string& kind, const std::vector<std::string>& words) {
-  const auto marked = [](const std::string& text, const std::string& place) {
-    config::Node n;
-    n.kind = config::Node::Kind::Scalar;
-    n.text = text;
-    n.where.file = std::make_shared<const std::string>(place);
-    return n;
-  };
+  config::Mark where;
+  where.file = std::make_shared<const std::string>("op " + kind);
   config::Node root;
   root.kind = config::Node::Kind::Map;
-  root.where.file = std::make_shared<const std::string>("op " + kind);
-  const auto add = [&](const std::string& key, config::Node value) {
-    const config::Mark where = value.where;
+  root.where = where;
+  const auto add = [&](const std::string& key, const std::string& text) {
+    config::Node value;
+    value.kind = config::Node::Kind::Scalar;
+    value.text = text;
+    value.where = where;
     root.entries.push_back({key, where, std::move(value)});
   };
-  add("name", marked(join(views(words), " "), "op"));
-  root.entries.back().value.text = kind + " " + root.entries.back().value.text;
-  add("op", marked(kind, "op " + kind));
+  add("name", kind + " " + join(views(words), " "));
+  add("op", kind);
   std::vector<Diagnostic> wrong;
   for (const std::string& word : words) {
     const std::size_t equals = word.find('=');
     const std::string key = word.substr(0, equals);
     if (equals == std::string::npos || key.empty())
-      wrong.push_back({{"op " + kind, 0, 0}, word, "no key=value", "e.g. m=4096"});
+      wrong.push_back({where.location(), printable(word), "no key=value", "e.g. m=4096"});
+    else if (key == "name" || key == "op" || key == "after")
+      wrong.push_back({where.location(), key, "not a parameter of a single operator", "leave it out"});
     else if (root.find(key) != nullptr)
-      wrong.push_back({{"op " + kind, 0, 0}, key, "given twice or not settable", "once each"});
+      wrong.push_back({where.location(), printable(key), "given twice", "once each"});
     else
-      add(key, marked(word.substr(equals + 1), "op " + kind));
+      add(key, word.substr(equals + 1));
   }
   if (!wrong.empty()) throw ConfigError(std::move(wrong));
-  Operator o;
-  config::Reader reader(root, "", config::Provenance::Plain);
-  describe(reader, o);
-  if (o.kind == OpKind::Attention && o.attention.kv_heads > 0 &&
-      o.attention.heads % o.attention.kv_heads != 0)
-    reader.report_at("kv_heads",
-                     fmt::format("{} does not divide {} heads", o.attention.kv_heads, o.attention.heads),
-                     "heads = kv_heads x group");
-  if (o.kind == OpKind::Attention && o.attention.q_len > o.attention.kv_len)
-    reader.report_at("kv_len", fmt::format("{} is less than q_len {}", o.attention.kv_len, o.attention.q_len),
-                     "kv_len counts the new tokens too");
-  reader.finish();
-  return o;
+  return config::read_operator(root);
 }
 
 bool is_trace(const config::Library& library, const std::string& id_or_path) {
-  const bool is_path = id_or_path.find('/') != std::string::npos || id_or_path.ends_with(".yaml");
-  if (is_path)
-    return config::read_yaml(library.find(config::FileKind::Trace, id_or_path)).find("sections") != nullptr;
-  const auto traces = library.list(config::FileKind::Trace);
-  return std::find(traces.begin(), traces.end(), id_or_path) != traces.end();
+  if (config::is_path(id_or_path)) return config::read_yaml(id_or_path).find("sections") != nullptr;
+  const auto contains = [&](const std::vector<std::string>& ids) {
+    return std::find(ids.begin(), ids.end(), id_or_path) != ids.end();
+  };
+  std::vector<std::string> known = library.list(config::FileKind::Trace);
+  if (contains(known)) return true;
+  const auto scenarios = library.list(config::FileKind::Scenario);
+  if (contains(scenarios)) return false;
+  known.insert(known.begin(), scenarios.begin(), scenarios.end());
+  const auto names = views(known);
+  const auto near = nearest(id_or_path, names);
+  throw ConfigError(
+      Diagnostic{{id_or_path, 0, 0},
+                 "",
+                 "no such scenario or trace",
+                 (near.empty() ? "" : fmt::format("did you mean '{}'? ", near)) + "known: " + join(names)});
 }
 
 }  // namespace xpusim::app

@@ -20,17 +20,18 @@ struct Column {
 };
 [[nodiscard]] Column parse_column(const std::string& text);
 
-/// What one column runs on, and the text of all resolved inputs.
+/// What one column runs on.
 struct Platform {
   config::Loaded<SystemSpec> system;
   config::Loaded<ChipSpec> chip;
 };
-[[nodiscard]] Platform load_platform(const config::Library&, const Column&, const config::Overrides& all);
+[[nodiscard]] Platform load_platform(const config::Library&, const config::Reference& system,
+                                     const config::Overrides&);
 
 /// An operator from its kind and "key=value" words. Throws ConfigError with every mistake.
 [[nodiscard]] Operator parse_operator(const std::string& kind, const std::vector<std::string>& words);
 
-/// Is the file a workload trace (operators) rather than a scenario?
+/// Is it a workload trace (operators) rather than a scenario? Throws ConfigError when it is neither.
 [[nodiscard]] bool is_trace(const config::Library&, const std::string& id_or_path);
 
 }  // namespace xpusim::app

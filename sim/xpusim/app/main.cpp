@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "xpusim/app/commands.h"
+#include "xpusim/app/validate.h"
 #include "xpusim/core/error.h"
 #include "xpusim/result/version.h"
 
@@ -21,7 +22,7 @@ void add_common(CLI::App& command, Common& c) {
   command.add_option("--fidelity", c.fidelity, "bound: closed form; tile: event-driven (default)")
       ->check(CLI::IsMember({"bound", "tile"}));
   command.add_option("--json", c.json, "write the results as JSON to a file, or to stdout with -");
-  command.add_option("--trace", c.trace, "write a Chrome trace (open it in ui.perfetto.dev)");
+  command.add_option("--trace", c.trace, "write a Chrome trace to a file (open it in ui.perfetto.dev)");
 }
 
 void add_run(CLI::App& app, Common& c, RunArguments& a) {
@@ -30,7 +31,7 @@ void add_run(CLI::App& app, Common& c, RunArguments& a) {
   run_command->add_option("--on", a.on, "system, with what-if values after commas: SYSTEM[,path=value...]")
       ->expected(1)
       ->allow_extra_args(false);
-  run_command->add_option("--export-graph", a.export_graph,
+  run_command->add_option("--export-graph", c.export_graph,
                           "write the scenario's operators as a workload trace");
   add_common(*run_command, c);
   run_command->callback([&c, &a] { run(c, a); });
@@ -42,7 +43,7 @@ void add_run(CLI::App& app, Common& c, RunArguments& a) {
       ->required()
       ->allow_extra_args(false);
   add_common(*compare_command, c);
-  compare_command->callback([&c, &a] { compare(c, a); });
+  compare_command->callback([&c, &a] { run(c, a); });
 }
 
 void add_op(CLI::App& app, Common& c, OpArguments& a) {
@@ -53,6 +54,19 @@ void add_op(CLI::App& app, Common& c, OpArguments& a) {
   command->add_flag("--eager", a.eager, "launched on its own, not from a graph");
   add_common(*command, c);
   command->callback([&c, &a] { op(c, a); });
+}
+
+void add_validate(CLI::App& app, Common& c, ValidateArguments& a) {
+  CLI::App* command = app.add_subcommand("validate", "replay published measurements and print the errors");
+  command->add_option("files", a.files, "measured sets (CSV)")->required();
+  command->add_option("--chip", a.chip, "run the sets on this chip instead of the one they name");
+  command->add_option("--set", c.set, "replace a value: chip.path=value (repeatable)")
+      ->allow_extra_args(false);
+  command->add_option("--fidelity", c.fidelity, "bound: closed form; tile: event-driven (default)")
+      ->check(CLI::IsMember({"bound", "tile"}));
+  command->add_option("--json", c.json, "write the errors as JSON to a file, or to stdout with -");
+  command->add_option("--worst", a.worst, "rows with the largest errors to print per set (default 5)");
+  command->callback([&c, &a] { validate(c, a); });
 }
 
 void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
@@ -79,7 +93,8 @@ void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
 }
 
 int run_command_line(int argc, char** argv) {
-  CLI::App app("XPUSim: how fast an AI accelerator, and a system of them, runs a workload, and why");
+  CLI::App app("XPUSim: how fast an AI accelerator, and a system of them, runs a workload, and why",
+               "xpusim");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(xpusim::result::version()));
   app.failure_message(CLI::FailureMessage::simple);
@@ -87,11 +102,13 @@ int run_command_line(int argc, char** argv) {
   RunArguments run_arguments;
   OpArguments op_arguments;
   ConfigArguments config_arguments;
+  ValidateArguments validate_arguments;
   std::string list_kind;
   app.add_option("--data", common.data,
                  "folder that holds configs/ and workloads/ (default: $XPUSIM_DATA, or as installed)");
   add_run(app, common, run_arguments);
   add_op(app, common, op_arguments);
+  add_validate(app, common, validate_arguments);
   CLI::App* list_command =
       app.add_subcommand("list", "list the known chips, systems, models, scenarios and traces");
   list_command->add_option("kind", list_kind, "only these")
@@ -104,7 +121,8 @@ int run_command_line(int argc, char** argv) {
     return app.exit(e) == 0 ? kOk : kUsage;
   }
   std::cout.flush();
-  return std::cout ? kOk : kInternal;
+  if (!std::cout) throw std::runtime_error("stdout: cannot write the result");
+  return kOk;
 }
 
 }  // namespace

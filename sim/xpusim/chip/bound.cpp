@@ -59,7 +59,8 @@ BlockCycles block_cycles(const mapping::BlockShape& shape, const TileProgram& p,
                          Hertz clock) {
   std::array<double, kEngines> engine{};
   std::array<double, kMaxBuffers> buffer{};
-  std::array<bool, kMaxBuffers> accumulates{};
+  std::array<Bound, kMaxBuffers> waits_for{};
+  waits_for.fill(Bound::L2);
   for (const mapping::Loop& loop : shape.loops) {
     const double times = d(loop.repeat);
     for (std::size_t i = loop.first_step; i < std::size_t{loop.first_step} + loop.steps; ++i) {
@@ -69,7 +70,8 @@ BlockCycles block_cycles(const mapping::BlockShape& shape, const TileProgram& p,
       if (s.output.buffer != kNone) {
         const auto b = static_cast<std::size_t>(s.output.buffer);
         buffer[b] += (s.busy.count() + latency) * times;
-        accumulates[b] = accumulates[b] || s.output.accumulate;
+        if (s.output.accumulate) waits_for[b] = Bound::FillDrain;
+        if (latency > chip.l2.latency.count() * clock.count()) waits_for[b] = Bound::Hbm;
       }
       for (const mapping::Input& in : s.inputs)
         if (in.buffer != kNone && in.release)
@@ -89,7 +91,7 @@ BlockCycles block_cycles(const mapping::BlockShape& shape, const TileProgram& p,
     const double cycle = buffer[b] / d(p.buffers[b].slots);
     if (cycle <= c.steady) continue;
     c.steady = cycle;
-    c.limiter = accumulates[b] ? Bound::FillDrain : Bound::L2;
+    c.limiter = waits_for[b];
   }
   return c;
 }
@@ -116,6 +118,14 @@ Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const Ch
     }
   }
   return e;
+}
+
+/// Cycles of the core with the most work. Equal blocks run in waves; unequal ones, longest first, leave an
+/// end of half a mean block at most.
+double busiest_core(const TileProgram& p, double sum, double longest, std::int64_t blocks,
+                    std::int64_t cores) {
+  if (p.shapes.size() == 1) return d(ceil_div(blocks, cores)) * longest;
+  return std::max(longest, sum / d(cores) + sum / d(blocks) / 2);
 }
 
 }  // namespace
@@ -145,11 +155,11 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
     longest = std::max(longest, c.steady);
   }
   const Ends ends = block_ends(p.shapes.front(), p, chip, clock);
-  // Equal blocks run in waves. Unequal ones, longest first, leave an end of half a mean block at most.
-  const double busiest = p.shapes.size() == 1 ? d(ceil_div(blocks, chip.cores.count)) * longest
-                                              : std::max(longest, steady / cores + steady / d(blocks) / 2);
+  const double busiest = busiest_core(p, steady, longest, blocks, chip.cores.count);
   const mapping::ProgramTotals all = mapping::totals(p);
-  const double l2_cycles = all.l2_bytes / chip.l2.bandwidth.count() * clock.count();
+  const double l2_cycles = std::max(all.l2_read_bytes / chip.l2.bandwidth.count(),
+                                    all.l2_write_bytes / chip.l2.write_bandwidth.count()) *
+                           clock.count();
   const double hbm_cycles =
       (p.hbm_read_bytes + p.hbm_write_bytes) / achieved_hbm(chip).count() * clock.count();
   const double shared = std::max(l2_cycles, hbm_cycles);
@@ -159,7 +169,7 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   t.clock = clock;
   t.flops = all.flops;
   t.hbm_bytes = p.hbm_read_bytes + p.hbm_write_bytes;
-  t.l2_bytes = all.l2_bytes;
+  t.l2_bytes = all.l2_read_bytes + all.l2_write_bytes;
   t.transactions = all.transactions;
   t.tiling = p.label;
   t.breakdown[Bound::Launch] = overhead.count();
@@ -175,25 +185,34 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
 }
 
 Hertz clock_under_cap(const TileProgram& p, const ChipSpec& chip) {
+  if (p.primary != Engine::Matrix) return chip.clock.max;
   const PowerSpec& power = chip.power;
-  const auto watts = [&](double clock) {
+  const double dynamic = (power.cap - power.idle) / (power.full_load - power.idle);
+  double clock = chip.clock.max.count();
+  // The busy fraction rises slowly as the clock falls: the fixed point is reached in a few steps.
+  for (int i = 0; i < 30; ++i) {
     const KernelTime t = bound(p, chip, Hertz(clock), Seconds(0));
-    const double activity = t.breakdown[Bound::Matrix] / t.total.count();
-    const double scale = clock / power.full_load_clock.count();
-    return power.idle.count() + (power.full_load - power.idle).count() * activity * scale * scale * scale;
-  };
-  double high = chip.clock.max.count();
-  if (p.primary != Engine::Matrix || watts(high) <= power.cap.count()) return Hertz(high);
-  double low = high / 8;  // power falls with the clock: bisection
-  for (int i = 0; i < 20; ++i) {
-    const double middle = (low + high) / 2;
-    (watts(middle) <= power.cap.count() ? low : high) = middle;
+    const double busy = t.breakdown[Bound::Matrix] / t.total.count();
+    const double next =
+        std::min(chip.clock.max.count(), power.full_load_clock.count() * std::cbrt(dynamic / busy));
+    const bool settled = std::abs(next - clock) <= 1e-7 * clock;
+    clock = next;
+    if (settled) break;
   }
-  return Hertz(low);
+  return Hertz(clock);
 }
 
 Seconds launch_overhead(const ChipSpec& chip, Launch launch) {
-  return launch == Launch::Graph ? chip.overheads.graph_node : chip.overheads.kernel_launch;
+  const OverheadSpec& o = chip.overheads;
+  switch (launch) {
+    case Launch::Graph:
+      return o.kernel_start + o.graph_node;
+    case Launch::Eager:
+      return o.kernel_start + o.kernel_launch;
+    case Launch::Kernel:
+      break;
+  }
+  return o.kernel_start;
 }
 
 }  // namespace xpusim::chip

@@ -9,8 +9,8 @@ std::string content_key(const Operator& o) {
   const auto kind = static_cast<int>(o.kind);
   if (o.kind == OpKind::Gemm) {
     const GemmShape& g = o.gemm;
-    return fmt::format("{} {} {} {} {} {} {} {}", kind, g.m, g.n, g.k, g.batch, static_cast<int>(g.dtype),
-                       static_cast<int>(g.weight_dtype), g.b_is_weight);
+    return fmt::format("{} {} {} {} {} {} {} {} {}", kind, g.m, g.n, g.k, g.batch, static_cast<int>(g.dtype),
+                       static_cast<int>(g.weight_dtype), g.b_is_weight, g.weight_copies);
   }
   if (o.kind == OpKind::Attention) {
     const AttentionShape& a = o.attention;
@@ -24,17 +24,18 @@ std::string content_key(const Operator& o) {
 }
 
 const KernelTime& Estimator::time(const Operator& o) {
-  const auto [entry, is_new] = known_.try_emplace(content_key(o));
-  if (!is_new) return entry->second;
+  const std::string key = content_key(o);
+  const auto known = known_.find(key);
+  if (known != known_.end()) return known->second;
   const Seconds overhead = launch_overhead(chip_, launch_);
   const auto cost = [&](const mapping::TileProgram& p) {
     return bound(p, chip_, chip_.clock.max, overhead).total.count();
   };
   const mapping::TileProgram program = mapping::best_program(o, chip_, cost);
   const Hertz clock = clock_under_cap(program, chip_);
-  entry->second = fidelity_ == Fidelity::Bound ? bound(program, chip_, clock, overhead)
-                                               : execute(program, chip_, clock, overhead, with_spans_);
-  return entry->second;
+  KernelTime t = fidelity_ == Fidelity::Bound ? bound(program, chip_, clock, overhead)
+                                              : execute(program, chip_, clock, overhead, with_spans_);
+  return known_.emplace(key, std::move(t)).first->second;
 }
 
 }  // namespace xpusim::chip

@@ -8,8 +8,8 @@
 #include "xpusim/des/timeline.h"
 
 /// The tile model on the event kernel. A core walks its program in order and computes when each step can
-/// start from the buffers' ring of times; only loads need a turn in global time, because only they contend
-/// for L2 and HBM.
+/// start from the buffers' rings of times. Loads take turns among all cores in global time; posts are booked
+/// ahead of it.
 namespace xpusim::chip {
 namespace {
 
@@ -29,7 +29,6 @@ using Time = std::int64_t;
 /// An access with its costs in ticks.
 struct TimedAccess {
   std::int8_t operand = kNone;
-  bool advances = true;
   bool write = false;
   Time tag_offset = 0;
   Time l2 = 0, hbm = 0;
@@ -61,7 +60,8 @@ class Compiler {
   Compiler(const TileProgram& p, const ChipSpec& chip, Hertz clock)
       : p_(p),
         ticks_per_cycle_(kTicksPerSecond / clock.count()),
-        l2_ticks_per_byte_(kTicksPerSecond / chip.l2.bandwidth.count()),
+        l2_read_ticks_per_byte_(kTicksPerSecond / chip.l2.bandwidth.count()),
+        l2_write_ticks_per_byte_(kTicksPerSecond / chip.l2.write_bandwidth.count()),
         hbm_ticks_per_byte_(kTicksPerSecond / achieved_hbm(chip).count()) {}
 
   TimedShape shape(const mapping::BlockShape& s) const {
@@ -92,13 +92,12 @@ class Compiler {
     const mapping::Operand& o = p_.operands[static_cast<std::size_t>(a.operand)];
     TimedAccess t;
     t.operand = a.operand;
-    t.advances = a.advances;
     t.write = o.write;
     t.tag_offset = static_cast<Time>(a.tag_offset);
     t.bytes = a.bytes;
     t.l2_bytes = a.bytes * a.l2_share;
     t.hbm_bytes = o.write ? a.bytes * o.hbm_share : a.bytes;
-    t.l2 = std::llround(t.l2_bytes * l2_ticks_per_byte_);
+    t.l2 = std::llround(t.l2_bytes * (o.write ? l2_write_ticks_per_byte_ : l2_read_ticks_per_byte_));
     t.hbm = std::llround(t.hbm_bytes * hbm_ticks_per_byte_);
     return t;
   }
@@ -121,7 +120,7 @@ class Compiler {
   }
 
   const TileProgram& p_;
-  double ticks_per_cycle_, l2_ticks_per_byte_, hbm_ticks_per_byte_;
+  double ticks_per_cycle_, l2_read_ticks_per_byte_, l2_write_ticks_per_byte_, hbm_ticks_per_byte_;
 };
 
 /// What a core waited for.
@@ -148,7 +147,7 @@ class Memory {
 
   /// Brings a tile to a core whose port is busy with it until `port_end`.
   Arrival read(const TimedAccess& a, std::int64_t tag, Time now, Time port_end) {
-    const Time l2_end = l2_.reserve(now, a.l2, now) + a.l2;
+    const Time l2_end = l2_reads_.reserve(now, a.l2, now) + a.l2;
     l2_bytes_ += a.l2_bytes;
     Arrival at{std::max(port_end, l2_end), Cause::L2};
     const Time in_l2 = arrival_in_l2(a, tag, now);
@@ -160,9 +159,10 @@ class Memory {
     return at;
   }
 
-  /// Writes a tile, or passes it through L2. Returns when L2 and HBM have taken it.
-  Time write(const TimedAccess& a, Time start, Time now) {
-    Time end = l2_.reserve(start, a.l2, now) + a.l2;
+  /// A transfer booked ahead: writes a tile, or takes one that lies in L2. Returns when L2 and HBM are
+  /// through with it.
+  Time post(const TimedAccess& a, Time start, Time now) {
+    Time end = (a.write ? l2_writes_ : l2_reads_).reserve(start, a.l2, now) + a.l2;
     l2_bytes_ += a.l2_bytes;
     if (a.write && a.hbm > 0) {
       hbm_bytes_ += a.hbm_bytes;
@@ -171,17 +171,17 @@ class Memory {
     return end;
   }
 
+  [[nodiscard]] Time l2_latency() const { return l2_latency_; }
   [[nodiscard]] double hbm_bytes() const { return hbm_bytes_; }
   [[nodiscard]] double l2_bytes() const { return l2_bytes_; }
   [[nodiscard]] Time hbm_busy() const { return hbm_.busy(); }
-  [[nodiscard]] Time l2_busy() const { return l2_.busy(); }
+  [[nodiscard]] Time l2_busy() const { return std::max(l2_reads_.busy(), l2_writes_.busy()); }
 
  private:
   static constexpr double kAbsent = -1;
   struct Line {
     Time ready;
-    double
-        used;  ///< bytes that had come into L2 when it was last used: its age in a least-recently-used cache
+    double used;  ///< bytes fetched into L2 until it was last used; what has been fetched since is its age
   };
 
   Time arrival_in_l2(const TimedAccess& a, std::int64_t tag, Time now) {
@@ -204,9 +204,9 @@ class Memory {
 
   double capacity_;
   Time l2_latency_, miss_latency_;
-  des::Timeline l2_, hbm_;
-  std::array<std::vector<Line>, kMaxOperands + 2> lines_;
-  std::array<bool, kMaxOperands + 2> resident_{};
+  des::Timeline l2_reads_, l2_writes_, hbm_;
+  std::array<std::vector<Line>, kMaxOperands> lines_;
+  std::array<bool, kMaxOperands> resident_{};
   double filled_ = 0;
   double hbm_bytes_ = 0, l2_bytes_ = 0;
 };
@@ -287,57 +287,69 @@ class Core : public des::Actor {
   }
 
   void run(const TimedStep& step, const Start& start, Time now) {
-    const Time engine_end = start.time + step.busy;
-    Time end = engine_end;
-    Cause cause = start.cause;
-    if (step.kind == StepKind::Compute) {
-      if (cause == Cause::Own || cause == Cause::Drain)
-        cause = step.engine == static_cast<std::uint8_t>(Engine::Vector) ? Cause::Vector
-                : step.engine == static_cast<std::uint8_t>(Engine::Feed) ? Cause::Feed
-                                                                         : Cause::Own;
-    } else {
-      const Transfer done = transfer(step, start.time, engine_end, now);
-      end = done.end;
-      cause = done.cause;
-    }
-    if (step.is_primary) account_primary(start, end);
-    engine_free_[step.engine] = step.kind == StepKind::Load ? engine_end : end;
+    const Outcome out = carry_out(step, start, now);
+    if (step.is_primary) account_primary(start, out.engine_free);
+    engine_free_[step.engine] = out.engine_free;
     for (std::size_t i = 0; i < step.inputs; ++i) {
       Ring& ring = rings_[static_cast<std::size_t>(step.input[i].buffer)];
       if (!step.input[i].release) continue;
-      ring.free[ring.head()] = end;
+      ring.free[ring.head()] = out.engine_free;
       ++ring.consumed;
     }
     if (step.fill || (step.fill_last && iteration_ + 1 == loop().repeat)) {
       Ring& ring = rings_[static_cast<std::size_t>(step.output)];
-      ring.ready[ring.tail()] = end;
-      ring.cause[ring.tail()] = cause;
+      ring.ready[ring.tail()] = out.ready;
+      ring.cause[ring.tail()] = out.cause;
       ++ring.produced;
     }
-    end_ = std::max(end_, end);
+    end_ = std::max(end_, step.kind == StepKind::Post ? out.engine_free : out.ready);
     if (traced_ && die_.spans->size() < kMostSpans)
       die_.spans->push_back(
-          {static_cast<Engine>(step.engine), Ticks(start.time), Ticks(std::max(engine_end, start.time))});
+          {static_cast<Engine>(step.engine), Ticks(start.time), Ticks(start.time + step.busy)});
   }
 
-  struct Transfer {
-    Time end;
+  /// What the next step would wait for: what this one waited for, or else this one itself.
+  static Cause own_or(Cause waited, Cause own) {
+    return waited == Cause::Own || waited == Cause::Drain ? own : waited;
+  }
+  static Cause own_cause(const TimedStep& step) {
+    if (step.engine == static_cast<std::uint8_t>(Engine::Vector)) return Cause::Vector;
+    if (step.engine == static_cast<std::uint8_t>(Engine::Feed)) return Cause::Feed;
+    return Cause::Own;
+  }
+
+  struct Outcome {
+    Time engine_free;  ///< the engine can begin its next step, and what was read can be overwritten
+    Time ready;        ///< the next step can use the result
     Cause cause;
   };
-  Transfer transfer(const TimedStep& step, Time start, Time port_end, Time now) {
-    Transfer t{port_end, Cause::L2};
+  Outcome carry_out(const TimedStep& step, const Start& start, Time now) {
+    const Time end = start.time + step.busy;
+    switch (step.kind) {
+      case StepKind::Compute:
+        return {end, end, own_or(start.cause, own_cause(step))};
+      case StepKind::Load:
+        return load(step, end, now);
+      case StepKind::Post:
+        break;
+    }
+    Time through = end;
+    for (std::size_t i = 0; i < step.accesses; ++i)
+      through = std::max(through, die_.memory.post(step.access[i], start.time, now));
+    // What passes through L2 is there for the next reader one latency later.
+    return {through, through + die_.memory.l2_latency(), own_or(start.cause, Cause::L2)};
+  }
+
+  Outcome load(const TimedStep& step, Time port_end, Time now) {
+    Outcome out{port_end, port_end, Cause::L2};
     for (std::size_t i = 0; i < step.accesses; ++i) {
       const TimedAccess& a = step.access[i];
-      if (step.kind == StepKind::Post) {
-        t.end = std::max(t.end, die_.memory.write(a, start, now));
-        continue;
-      }
       const std::int64_t tag = block_.first_tile[static_cast<std::size_t>(a.operand)] + a.tag_offset +
-                               loop().first_iteration + (a.advances ? iteration_ : 0);
+                               loop().first_iteration + iteration_;
       const Memory::Arrival arrival = die_.memory.read(a, tag, now, port_end);
-      if (arrival.time > t.end) t = {arrival.time, arrival.cause};
+      if (arrival.time > out.ready) out = {port_end, arrival.time, arrival.cause};
     }
-    return t;
+    return out;
   }
 
   void account_primary(const Start& start, Time end) {
@@ -420,8 +432,7 @@ Breakdown average(const std::vector<std::unique_ptr<Core>>& cores, Time end, con
 
 KernelTime execute(const TileProgram& p, const ChipSpec& chip, Hertz clock, Seconds overhead,
                    bool with_spans) {
-  check_invariant(p.buffers.size() <= kMaxBuffers && p.operands.size() <= kMaxOperands + 2,
-                  "program too wide");
+  check_invariant(p.buffers.size() <= kMaxBuffers && p.operands.size() <= kMaxOperands, "program too wide");
   const Compiler compiler(p, chip, clock);
   std::vector<TimedShape> shapes;
   for (const mapping::BlockShape& s : p.shapes) shapes.push_back(compiler.shape(s));

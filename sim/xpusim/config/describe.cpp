@@ -4,7 +4,9 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "xpusim/config/scalars.h"
 #include "xpusim/core/text.h"
 
 namespace xpusim::config {
@@ -12,34 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string yaml_text(const std::string& text) {
-  const bool plain = !text.empty() && text.find_first_of(":#{}[],&*!|>'\"%@`\n\\") == std::string::npos &&
-                     text.front() != ' ' && text.back() != ' ' && text.front() != '-' &&
-                     text.front() != '?' && !parse_real(text) && text != "true" && text != "false" &&
-                     text != "null" && text != "~";
-  return plain ? text : Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string scalar_text(const Scalar& s) {
-  const ScalarValue v = s.get();
-  switch (s.type) {
-    case ScalarType::Integer:
-      return fmt::format("{}", std::get<std::int64_t>(v));
-    case ScalarType::Real:
-      return fmt::format("{}", std::get<double>(v));
-    case ScalarType::Boolean:
-      return std::get<bool>(v) ? "true" : "false";
-    case ScalarType::Quantity:
-      return format_quantity(std::get<double>(v), *s.dimension);
-    case ScalarType::Choice:
-      return std::get<std::string>(v);
-    case ScalarType::Text:
-      return yaml_text(std::get<std::string>(v));
-  }
-  return {};
-}
-
-/// Shared by the visitors that walk the values that are there.
+/// Walks the values that are there and writes them as block-style YAML.
 class YamlWriter : public Fields {
  public:
   YamlWriter(std::string path, const Leaves* leaves) : path_(std::move(path)), leaves_(leaves) {}
@@ -47,7 +22,8 @@ class YamlWriter : public Fields {
 
  protected:
   void scalar(const FieldInfo& info, const Scalar& s) override {
-    std::string line = fmt::format("{}{}: {}", indent(), info.key, scalar_text(s));
+    std::string line = margin();
+    line += info.key.empty() ? format(s) : fmt::format("{}: {}", info.key, format(s));
     if (leaves_ != nullptr) line = fmt::format("{:<44}  # {}", line, origin(child(info.key)));
     out_ += line + '\n';
   }
@@ -58,13 +34,17 @@ class YamlWriter : public Fields {
   }
   void sequence(const FieldInfo& info, const Sequence& handle) override {
     if (handle.size() == 0) return;
-    out_ += fmt::format("{}{}:\n", indent(), info.key);
-    for (std::size_t i = 0; i < handle.size(); ++i) {
+    nest(info.key, [&](Fields&) {
       const std::string outer = path_;
-      path_ = fmt::format("{}[{}]", child(info.key), i);
-      list_item(handle, i);
+      for (std::size_t i = 0; i < handle.size(); ++i) {
+        path_ = fmt::format("{}[{}]", outer, i);
+        begins_element_ = true;
+        ++depth_;  // the dash stands in the margin of what the element holds
+        handle.visit(*this, i, FieldInfo{"", info.help, true, info.range, info.plain});
+        --depth_;
+      }
       path_ = outer;
-    }
+    });
   }
   void dictionary(const FieldInfo& info, const Dictionary& handle) override {
     nest(info.key, [&](Fields& f) {
@@ -74,45 +54,30 @@ class YamlWriter : public Fields {
   }
 
  private:
-  /// Writes the element as a map of its own and turns its first indent into a dash.
-  void list_item(const Sequence& handle, std::size_t i) {
-    const std::size_t begin = out_.size();
-    const std::string marker = "\x01";
-    depth_ += 1;
-    handle.visit(*this, i, FieldInfo{marker, "", true, {}, true});
-    depth_ -= 1;
-    const std::string head =
-        fmt::format("{}{}:", std::string(static_cast<std::size_t>(depth_ + 1) * 2, ' '), marker);
-    const std::size_t line_end = out_.find('\n', begin);
-    std::string first = out_.substr(begin + head.size(), line_end - begin - head.size());
-    if (first.find_first_not_of(' ') != std::string::npos) {  // a scalar element
-      out_ = out_.substr(0, begin) + indent() + "  -" + first + out_.substr(line_end);
-      return;
-    }
-    std::string rest = out_.substr(line_end + 1);
-    out_.resize(begin);
-    const std::size_t dash = static_cast<std::size_t>(depth_ + 1) * 2;
-    if (rest.size() > dash) rest[dash] = '-';
-    out_ += rest;
+  /// What stands left of a line: its indent, with the dash where it is the first of a list element.
+  std::string margin() {
+    std::string text(static_cast<std::size_t>(depth_) * 2, ' ');
+    if (std::exchange(begins_element_, false)) text.replace(text.size() - 2, 2, "- ");
+    return text;
   }
   void nest(std::string_view key, const Describe& members) {
-    out_ += fmt::format("{}{}:\n", indent(), key);
-    const std::string outer = path_;
-    if (key != "\x01") path_ = child(key);
+    if (key.empty()) return members(*this);
+    out_ += fmt::format("{}{}:\n", margin(), key);
+    const std::string outer = std::exchange(path_, child(key));
     ++depth_;
     members(*this);
     --depth_;
     path_ = outer;
   }
-  [[nodiscard]] std::string indent() const { return std::string(static_cast<std::size_t>(depth_) * 2, ' '); }
-  [[nodiscard]] std::string child(std::string_view key) const { return path_ + "." + std::string(key); }
+  [[nodiscard]] std::string child(std::string_view key) const {
+    return key.empty() ? path_ : path_ + "." + std::string(key);
+  }
   [[nodiscard]] std::string origin(const std::string& path) const {
     const auto leaf = leaves_->find(path);
     if (leaf == leaves_->end()) return "default";
     const SourceLocation at = leaf->second.where.location();
     std::string text = at.line > 0 ? fmt::format("{}:{}", at.file, at.line) : at.file;
-    if (!leaf->second.basis.empty() && leaf->second.basis != "set")
-      text += fmt::format(" {}: {}", leaf->second.basis, leaf->second.source);
+    if (!leaf->second.source.empty()) text += fmt::format(" {}: {}", leaf->second.basis, leaf->second.source);
     if (!leaf->second.range.empty()) text += " range " + leaf->second.range;
     return text;
   }
@@ -121,6 +86,7 @@ class YamlWriter : public Fields {
   const Leaves* leaves_;
   std::string out_;
   int depth_ = 0;
+  bool begins_element_ = false;
 };
 
 class JsonWriter : public Fields {
@@ -141,8 +107,8 @@ class JsonWriter : public Fields {
     Json list = Json::array();
     for (std::size_t i = 0; i < handle.size(); ++i) {
       JsonWriter element;
-      handle.visit(element, i, FieldInfo{"e", "", true, {}, true});
-      list.push_back(element.take()["e"]);
+      handle.visit(element, i, FieldInfo{"", "", true, {}, true});
+      list.push_back(element.take()[""]);
     }
     (*at_)[std::string(info.key)] = std::move(list);
   }
@@ -177,6 +143,7 @@ class SchemaWriter : public Fields {
     return schema;
   }
 
+ protected:
   void alternatives(const FieldInfo& info, const Scalar& choice, const Describe& describe_chosen) override {
     add(info, scalar_schema(info, choice));
     const ScalarValue original = choice.get();
@@ -193,7 +160,6 @@ class SchemaWriter : public Fields {
     choice.set(original);
   }
 
- protected:
   void scalar(const FieldInfo& info, const Scalar& s) override {
     Json schema = scalar_schema(info, s);
     add(info, provenance_ == Provenance::Required && !info.plain ? with_source(std::move(schema))
@@ -207,9 +173,9 @@ class SchemaWriter : public Fields {
   void sequence(const FieldInfo& info, const Sequence& handle) override {
     handle.resize(1);
     SchemaWriter element(provenance_, false);
-    handle.visit(element, 0, FieldInfo{"e", info.help, true, info.range, info.plain});
+    handle.visit(element, 0, FieldInfo{"", info.help, true, info.range, info.plain});
     handle.resize(0);
-    add(info, {{"type", "array"}, {"items", element.properties_["e"]}});
+    add(info, {{"type", "array"}, {"items", element.properties_[""]}});
   }
   void dictionary(const FieldInfo& info, const Dictionary& handle) override {
     SchemaWriter entries(provenance_, true);
@@ -278,6 +244,7 @@ class MarkdownWriter : public Fields {
  public:
   std::string take() { return "| key | value | default | meaning |\n|---|---|---|---|\n" + out_; }
 
+ protected:
   void alternatives(const FieldInfo& info, const Scalar& choice, const Describe& describe_chosen) override {
     scalar(info, choice);
     const ScalarValue original = choice.get();
@@ -294,10 +261,9 @@ class MarkdownWriter : public Fields {
     choice.set(original);
   }
 
- protected:
   void scalar(const FieldInfo& info, const Scalar& s) override {
     out_ += fmt::format("| `{}{}` | {} | {} | {} |\n", path_, info.key, type(info, s),
-                        info.required ? "**required**" : fmt::format("`{}`", scalar_text(s)), info.help);
+                        info.required ? "**required**" : fmt::format("`{}`", format(s)), info.help);
   }
   void group(const FieldInfo& info, const Describe& members) override {
     nest(std::string(info.key) + ".", members);

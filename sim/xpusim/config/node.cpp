@@ -7,13 +7,60 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 namespace xpusim::config {
 namespace {
+
+bool is_control(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f;
+}
+
+/// Bytes of the well-formed UTF-8 character that the text begins with; 0: it begins with none.
+std::size_t utf8_size(std::string_view text) {
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
+  };
+  const auto follows = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
+    return byte(i) >= low && byte(i) <= high;
+  };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
+  if ((first & 0xf0) == 0xe0)  // neither overlong nor a surrogate
+    return follows(1, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf) && follows(2) ? 3 : 0;
+  if (first >= 0xf0 && first <= 0xf4)  // neither overlong nor beyond U+10FFFF
+    return follows(1, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf) && follows(2) && follows(3)
+               ? 4
+               : 0;
+  return 0;
+}
+
+/// yaml-cpp takes any bytes, and some of them for the end of the file.
+void refuse_bytes_that_are_no_text(std::string_view text, const std::string& file) {
+  int line = 1, column = 1;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t size = utf8_size(text.substr(i));
+    if (size == 0 || is_control(text[i]))
+      throw ConfigError(
+          Diagnostic{{file, line, column},
+                     "",
+                     fmt::format("byte 0x{:02x} is not text", static_cast<unsigned char>(text[i])),
+                     "a config is text in UTF-8"});
+    ++column;
+    if (text[i] == '\n') {
+      ++line;
+      column = 1;
+    }
+    i += size;
+  }
+}
 
 /// Builds the tree from yaml-cpp's events.
 class TreeBuilder : public YAML::EventHandler {
@@ -21,7 +68,7 @@ class TreeBuilder : public YAML::EventHandler {
   explicit TreeBuilder(std::shared_ptr<const std::string> file) : file_(std::move(file)) {}
 
   void OnDocumentStart(const YAML::Mark& mark) override {
-    if (++documents_ > 1) refuse(mark, "a second document", "one document a file");
+    if (++documents_ > 1) refuse(mark, "a second document", "one document a file; is the indent right?");
   }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -34,27 +81,29 @@ class TreeBuilder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     refuse_anchor(mark, anchor);
+    refuse_tag(mark, tag);
+    if (std::any_of(value.begin(), value.end(), is_control))
+      refuse(mark, "a control character", "leave it out");
     Node n = make(Node::Kind::Scalar, mark);
     n.text = value;
-    n.quoted = tag == "!";
-    if (!n.quoted && (value == "~" || value == "null")) n.kind = Node::Kind::Null;
+    const bool is_quoted = tag == "!";
+    if (!is_quoted && (value == "~" || value == "null")) n.kind = Node::Kind::Null;
     add(std::move(n));
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+  void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                        YAML::EmitterStyle::value) override {
+    refuse_tag(mark, tag);
     open(Node::Kind::List, mark, anchor);
   }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+  void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   YAML::EmitterStyle::value) override {
+    refuse_tag(mark, tag);
     open(Node::Kind::Map, mark, anchor);
   }
   void OnMapEnd() override { close(); }
 
-  Node take() {
-    if (!duplicates_.empty()) throw ConfigError(std::move(duplicates_));
-    return std::move(root_);
-  }
+  Node take() { return std::move(root_); }
   [[nodiscard]] Mark mark(const YAML::Mark& m) const { return {file_, m.line + 1, m.column + 1}; }
 
  private:
@@ -79,12 +128,17 @@ class TreeBuilder : public YAML::EventHandler {
     if (anchor != 0) refuse(m, "an anchor (&name)", "write the value out, or inherit a file with base:");
   }
 
+  /// yaml-cpp's own tags are "?" for plain and "!" for quoted values, and none.
+  void refuse_tag(const YAML::Mark& m, const std::string& tag) const {
+    if (!tag.empty() && tag != "?" && tag != "!") refuse(m, "a tag (!name)", "leave it out");
+  }
+
   void open(Node::Kind kind, const YAML::Mark& m, YAML::anchor_t anchor) {
     refuse_anchor(m, anchor);
     if (open_.size() >= static_cast<std::size_t>(kMostDepth))
       refuse(m, fmt::format("nesting deeper than {} levels", kMostDepth), "flatten it");
     if (!open_.empty() && open_.back().node.is_map() && !open_.back().has_key)
-      refuse(m, "a list or map as a key", "keys are plain words");
+      refuse(m, "a list or map as a key", "keys are plain words; is a bracket not closed?");
     open_.push_back({make(kind, m), false, {}, {}});
   }
   void close() {
@@ -107,23 +161,13 @@ class TreeBuilder : public YAML::EventHandler {
       parent.key_mark = n.where;
     } else {
       parent.has_key = false;
-      add_entry(parent, std::move(n));
+      parent.node.entries.push_back({std::move(parent.key), std::move(parent.key_mark), std::move(n)});
     }
-  }
-
-  void add_entry(Open& parent, Node value) {
-    if (const Node* first = parent.node.find(parent.key)) {
-      duplicates_.push_back({parent.key_mark.location(), parent.key, "duplicate key",
-                             fmt::format("first at line {}", first->where.line)});
-      return;
-    }
-    parent.node.entries.push_back({std::move(parent.key), std::move(parent.key_mark), std::move(value)});
   }
 
   std::shared_ptr<const std::string> file_;
   int documents_ = 0;
   std::vector<Open> open_;
-  std::vector<Diagnostic> duplicates_;
   Node root_;
 };
 
@@ -141,13 +185,11 @@ Node* Node::find(std::string_view key) {
 Node parse_yaml(const std::string& text, const std::string& file_name) {
   const auto file = std::make_shared<const std::string>(file_name);
   if (text.size() > kMostBytes)
-    throw ConfigError(
-        Diagnostic{{file_name, 0, 0},
-                   "",
-                   fmt::format("the file has {} bytes", text.size()),
-                   fmt::format("at most {}; repeat sections instead of writing them out", kMostBytes)});
-  if (text.find('\0') != std::string::npos)
-    throw ConfigError(Diagnostic{{file_name, 0, 0}, "", "the file holds a NUL byte", "text in UTF-8"});
+    throw ConfigError(Diagnostic{{file_name, 0, 0},
+                                 "",
+                                 fmt::format("more than {} MiB", kMostBytes >> 20),
+                                 "repeat sections instead of writing them out"});
+  refuse_bytes_that_are_no_text(text, file_name);
   TreeBuilder builder(file);
   try {
     std::istringstream in(text);
@@ -161,20 +203,21 @@ Node parse_yaml(const std::string& text, const std::string& file_name) {
 }
 
 Node read_yaml(const std::string& path) {
+  const auto refuse = [&](const std::string& what, const std::string& hint) {
+    throw ConfigError(Diagnostic{{path, 0, 0}, "", what, hint});
+  };
   std::error_code failed;
-  const auto size = std::filesystem::file_size(path, failed);
+  if (std::filesystem::is_directory(path, failed)) refuse("is a folder", "name a file in it");
+  if (!std::filesystem::exists(path, failed)) refuse("there is no such file", "");
   std::ifstream in(path, std::ios::binary);
-  if (failed || !in)
-    throw ConfigError(Diagnostic{{path, 0, 0}, "", "cannot read the file", "does it exist?"});
-  if (size > kMostBytes)
-    throw ConfigError(
-        Diagnostic{{path, 0, 0},
-                   "",
-                   fmt::format("the file has {} bytes", size),
-                   fmt::format("at most {}; repeat sections instead of writing them out", kMostBytes)});
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_yaml(text.str(), path);
+  if (!in) refuse("cannot read the file", "may you read it?");
+  std::string text;
+  std::array<char, 1 << 14> chunk{};
+  while (in && text.size() <= kMostBytes) {
+    in.read(chunk.data(), chunk.size());
+    text.append(chunk.data(), static_cast<std::size_t>(in.gcount()));
+  }
+  return parse_yaml(text, path);
 }
 
 void overlay(Node& under, const Node& over) {
@@ -183,48 +226,72 @@ void overlay(Node& under, const Node& over) {
     under = over;
     return;
   }
+  under.where = over.where;
   for (const Entry& e : over.entries) {
-    if (Node* existing = under.find(e.key))
-      overlay(*existing, e.value);
-    else
+    const bool is_repeated = over.find(e.key) != &e.value;  // kept, for the reader to report
+    const auto existing = std::find_if(under.entries.begin(), under.entries.end(),
+                                       [&](const Entry& u) { return u.key == e.key; });
+    if (existing == under.entries.end() || is_repeated) {
       under.entries.push_back(e);
+    } else {
+      existing->where = e.where;
+      overlay(existing->value, e.value);
+    }
   }
 }
 
+namespace {
+
+void mark_as_override(Node& n) {
+  n.is_override = true;
+  for (Node& item : n.items) mark_as_override(item);
+  for (Entry& e : n.entries) mark_as_override(e.value);
+}
+
+/// The member `key` of a map; what is no map becomes one, and what is missing is created at `where`.
+Node& member(Node& at, std::string_view key, const Mark& where) {
+  if (!at.is_map()) {
+    at = Node{};
+    at.kind = Node::Kind::Map;
+    at.where = where;
+  }
+  if (Node* existing = at.find(key)) return *existing;
+  at.entries.push_back({std::string(key), where, Node{}});
+  at.entries.back().value.where = where;
+  return at.entries.back().value;
+}
+
+/// The element that "2]" addresses; `path` is what was written so far.
+Node& list_element(Node& list, std::string_view index_text, std::string_view path, const Mark& where) {
+  std::size_t index = 0;
+  const char* end = index_text.data() + index_text.size();
+  const auto parsed = std::from_chars(index_text.data(), end, index);
+  if (parsed.ec == std::errc() && parsed.ptr != end && *parsed.ptr == ']' && index < list.items.size())
+    return list.items[index];
+  throw ConfigError(Diagnostic{where.location(), std::string(path), "no such list element",
+                               list.items.empty() ? "the list is empty or not a list"
+                                                  : fmt::format("indices 0 to {}", list.items.size() - 1)});
+}
+
+}  // namespace
+
 void set_path(Node& root, std::string_view path, Node value) {
   Node* at = &root;
-  while (!path.empty()) {
-    const std::size_t end = path.find('.');
-    std::string_view part = path.substr(0, end);
-    path = end == std::string_view::npos ? std::string_view() : path.substr(end + 1);
+  std::size_t dot = path.find('.');
+  while (dot != std::string_view::npos) {
+    const std::size_t begin = dot + 1;
+    dot = path.find('.', begin);
+    const std::string_view part = path.substr(begin, dot - begin), so_far = path.substr(0, dot);
+    if (at->find("value") != nullptr)
+      throw ConfigError(Diagnostic{value.where.location(), std::string(so_far),
+                                   fmt::format("{} is a single value", path.substr(0, begin - 1)),
+                                   "set that"});
     const std::size_t bracket = part.find('[');
-    const std::string_view key = part.substr(0, bracket);
-    if (at->find("value") != nullptr ||
-        at->kind != Node::Kind::Map) {  // a leaf cannot have members: start afresh
-      *at = Node{};
-      at->kind = Node::Kind::Map;
-      at->where = value.where;
-    }
-    Node* next = at->find(key);
-    if (next == nullptr) {
-      at->entries.push_back({std::string(key), value.where, Node{}});
-      next = &at->entries.back().value;
-      next->where = value.where;
-    }
-    at = next;
-    if (bracket != std::string_view::npos) {
-      const std::string_view digits = part.substr(bracket + 1);
-      std::size_t index = 0;
-      const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-      if (parsed.ec != std::errc() || std::string_view(parsed.ptr, digits.data() + digits.size()) != "]" ||
-          index >= at->items.size())
-        throw ConfigError(Diagnostic{value.where.location(), std::string(part), "no such list element",
-                                     at->items.empty()
-                                         ? "the list is empty or not a list"
-                                         : fmt::format("indices 0 to {}", at->items.size() - 1)});
-      at = &at->items[index];
-    }
+    at = &member(*at, part.substr(0, bracket), value.where);
+    if (bracket != std::string_view::npos)
+      at = &list_element(*at, part.substr(bracket + 1), so_far, value.where);
   }
+  mark_as_override(value);
   *at = std::move(value);
 }
 

@@ -23,14 +23,14 @@ struct Entry;
 struct Node {
   enum class Kind { Null, Scalar, List, Map };
   Kind kind = Kind::Null;
-  std::string text;  ///< Scalar
-  bool quoted = false;
+  std::string text;            ///< Scalar
   bool is_override = false;    ///< from --set: needs no source
   std::vector<Node> items;     ///< List
-  std::vector<Entry> entries;  ///< Map, in the order written
+  std::vector<Entry> entries;  ///< Map, in the order written; a key that was written twice is there twice
   Mark where;
 
   [[nodiscard]] bool is_map() const { return kind == Kind::Map; }
+  /// The value of the first entry with this key.
   [[nodiscard]] const Node* find(std::string_view key) const;
   [[nodiscard]] Node* find(std::string_view key);
 };
@@ -45,15 +45,16 @@ struct Entry {
 inline constexpr std::size_t kMostBytes = std::size_t{4} << 20;
 inline constexpr int kMostDepth = 64;
 
-/// Parses one document. Throws ConfigError (with every duplicate key) where it is not plain YAML: anchors,
-/// tags that change types, several documents and deeper nesting than kMostDepth are refused.
+/// Parses one document. Throws ConfigError where it is not plain YAML: anchors, tags, several documents and
+/// deeper nesting than kMostDepth are refused.
 [[nodiscard]] Node parse_yaml(const std::string& text, const std::string& file_name);
 [[nodiscard]] Node read_yaml(const std::string& path);
 
 /// Lays `over` over `under`: maps key by key; leaves ({value: ...}), lists and scalars as a whole.
 void overlay(Node& under, const Node& over);
 
-/// Sets the value at "a.b[2].c", creating what is missing, so that the reader can report a wrong key.
+/// Sets the value at "root.a.b[2]", below a root of any name, and marks it as an override. Creates what is
+/// missing, so that the reader can report a wrong key. Throws ConfigError when there is no such list element.
 void set_path(Node& root, std::string_view path, Node value);
 
 }  // namespace xpusim::config

@@ -3,14 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <tuple>
+#include <utility>
 
+#include "xpusim/config/scalars.h"
 #include "xpusim/core/text.h"
 
 namespace xpusim::config {
 namespace {
+
+constexpr std::array<std::string_view, 5> kLeafKeys = {"value", "basis", "source", "range", "note"};
+constexpr std::string_view kLeafForm = "write {value: ..., basis: datasheet, source: ...}";
 
 std::string_view kind_name(const Node& n) {
   switch (n.kind) {
@@ -26,167 +30,196 @@ std::string_view kind_name(const Node& n) {
   return "";
 }
 
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kMost = 60;  // a mistaken paragraph is not repeated whole
-  std::string shown;
-  for (const char c : text.substr(0, kMost)) shown += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  return fmt::format("'{}{}'", shown, text.size() > kMost ? "..." : "");
+template <class List>
+bool contains(const List& list, std::string_view word) {
+  return std::find(list.begin(), list.end(), word) != list.end();
 }
 
-std::string range_text(const Range& r, const Dimension* dimension) {
-  const auto show = [&](double x) {
-    return dimension != nullptr ? format_quantity(x, *dimension) : fmt::format("{}", x);
-  };
-  if (std::isfinite(r.low) && std::isfinite(r.high))
-    return fmt::format("{} {} to {}", r.low_is_open ? "above" : "from", show(r.low), show(r.high));
-  if (std::isfinite(r.high)) return fmt::format("at most {}", show(r.high));
-  return fmt::format("{} {}", r.low_is_open ? "above" : "at least", show(r.low));
+/// Is `path` the same as `ancestor`, or below it?
+bool is_within(std::string_view path, std::string_view ancestor) {
+  if (!path.starts_with(ancestor)) return false;
+  return path.size() == ancestor.size() || path[ancestor.size()] == '.' || path[ancestor.size()] == '[';
 }
 
-std::string expected(const Scalar& s) {
+bool stands_before(const Diagnostic& a, const Diagnostic& b) {
+  return std::tie(a.where.file, a.where.line, a.where.column) <
+         std::tie(b.where.file, b.where.line, b.where.column);
+}
+
+/// The text as a value of that type, if it is one.
+std::optional<ScalarValue> value_of(const std::string& text, const Scalar& s) {
   switch (s.type) {
-    case ScalarType::Quantity:
-      return fmt::format("write a number with a unit, e.g. {}", s.dimension->example);
-    case ScalarType::Integer:
-      return "write a whole number";
-    case ScalarType::Real:
-      return "write a number";
-    case ScalarType::Boolean:
-      return "write true or false";
-    case ScalarType::Choice:
-      return "one of " + join(s.choices);
     case ScalarType::Text:
-      return "write text";
+      return ScalarValue(text);
+    case ScalarType::Boolean:
+      if (text == "true" || text == "false") return ScalarValue(text == "true");
+      break;
+    case ScalarType::Integer:
+      if (const auto i = parse_integer(text)) return ScalarValue(*i);
+      break;
+    case ScalarType::Real:
+      if (const auto x = parse_real(text)) return ScalarValue(*x);
+      break;
+    case ScalarType::Quantity:
+      if (const auto x = parse_quantity(text, *s.dimension)) return ScalarValue(*x);
+      break;
+    case ScalarType::Choice:
+      if (contains(s.choices, text)) return ScalarValue(text);
+      break;
   }
-  return {};
+  return std::nullopt;
+}
+
+bool is_number(ScalarType type) {
+  return type == ScalarType::Integer || type == ScalarType::Real || type == ScalarType::Quantity;
+}
+
+double number_in(const ScalarValue& value) {
+  if (const auto* i = std::get_if<std::int64_t>(&value)) return static_cast<double>(*i);
+  if (const auto* x = std::get_if<double>(&value)) return *x;
+  return 0;
+}
+
+std::string did_you_mean(std::string_view word, std::span<const std::string_view> known,
+                         std::string_view otherwise) {
+  const auto near = nearest(word, known);
+  return near.empty() ? fmt::format("{} {}", otherwise, join(known))
+                      : fmt::format("did you mean '{}'?", near);
 }
 
 }  // namespace
 
-std::optional<double> parse_real(std::string_view text) {
-  double value = 0;
-  const char* end = text.data() + text.size();
-  if (!text.empty() && text.front() == '+') text.remove_prefix(1);
-  const auto parsed = std::from_chars(text.data(), end, value);
-  if (text.empty() || parsed.ec != std::errc() || parsed.ptr != end || !std::isfinite(value))
-    return std::nullopt;
-  return value;
-}
-
-std::optional<std::int64_t> parse_integer(std::string_view text) {
-  std::int64_t value = 0;
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size()) return value;
-  const auto real = parse_real(text);  // 1e6 is a whole number too
-  if (real && *real == std::floor(*real) && std::abs(*real) < 0x1p53) return static_cast<std::int64_t>(*real);
-  return std::nullopt;
-}
-
-std::optional<double> parse_quantity(std::string_view text, const Dimension& dimension) {
-  double number = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, number);
-  if (parsed.ec != std::errc() || !std::isfinite(number)) return std::nullopt;
-  std::string_view unit(parsed.ptr, static_cast<std::size_t>(end - parsed.ptr));
-  unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
-  for (const UnitName& u : dimension.units)
-    if (u.text == unit && std::isfinite(number * u.scale)) return number * u.scale;
-  return std::nullopt;
-}
-
-std::string format_quantity(double si, const Dimension& dimension) {
-  if (si == 0) return fmt::format("0 {}", dimension.units.front().text);
-  std::string best;
-  for (const UnitName& u : dimension.units) {
-    std::string text = fmt::format("{} {}", si / u.scale, u.text);
-    const double shown = std::abs(si / u.scale);
-    if (best.empty() || (shown >= 1 && text.size() < best.size())) best = std::move(text);
-  }
-  return best;
+Reader::Reader(const Node& root, std::string path, Provenance provenance)
+    : provenance_(provenance), path_(std::move(path)) {
+  stack_.push_back({&root, nullptr, root.where});
 }
 
 void Reader::report(const Mark& where, const std::string& path, std::string message, std::string hint) {
-  found_.push_back({where.location(), path, std::move(message), std::move(hint)});
+  if (found_.size() < kMostMistakes)
+    found_.push_back({where.location(), path, std::move(message), std::move(hint)});
+  else
+    ++unlisted_;
 }
 
-void Reader::report_at(const std::string& path, const std::string& message, const std::string& hint) {
-  const auto leaf = leaves_.find(path);
-  report(leaf == leaves_.end() ? stack_.front().node->where : leaf->second.where, path, message, hint);
+void Reader::report_conflict(const std::vector<std::string>& paths, const std::string& message,
+                             const std::string& hint) {
+  for (const Diagnostic& d : found_)
+    for (const std::string& path : paths)
+      if (is_within(d.path, path) || is_within(path, d.path)) return;
+  const auto leaf = leaves_.find(paths.front());
+  report(leaf == leaves_.end() ? stack_.front().where : leaf->second.where, paths.front(), message, hint);
 }
 
 void Reader::finish() {
-  report_unknown_keys(stack_.front(), path_);
+  const Frame& root = stack_.front();
+  check_keys(*root.map, path_, root.known, root.knows_all);
   if (found_.empty()) return;
-  std::stable_sort(found_.begin(), found_.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::tie(a.where.file, a.where.line, a.where.column) <
-           std::tie(b.where.file, b.where.line, b.where.column);
-  });
+  std::stable_sort(found_.begin(), found_.end(), stands_before);
+  if (unlisted_ > 0)
+    found_.push_back(
+        {{root.where.location().file, 0, 0}, "", fmt::format("and {} more mistakes", unlisted_), ""});
   throw ConfigError(std::move(found_));
 }
 
-const Node* Reader::enter(const FieldInfo& info) {
+std::string Reader::child(std::string_view key) const {
+  if (key.empty()) return path_;
+  return path_.empty() ? printable(key) : path_ + "." + printable(key);
+}
+
+std::optional<Reader::Member> Reader::enter(const FieldInfo& info) {
   Frame& frame = stack_.back();
   frame.known.push_back(info.key);
-  const Node* node = frame.node->find(info.key);
-  if (node != nullptr && node->kind == Node::Kind::Null) node = nullptr;
-  if (node == nullptr && info.required)
-    report(frame.node->where, child(info.key), "missing required key", std::string(info.help));
-  return node;
+  Member member{frame.element, frame.where};
+  if (frame.map != nullptr) {
+    const auto& entries = frame.map->entries;
+    const auto entry =
+        std::find_if(entries.begin(), entries.end(), [&](const Entry& e) { return e.key == info.key; });
+    if (entry != entries.end()) member = {&entry->value, entry->where};
+  }
+  if (member.node != nullptr && member.node->kind != Node::Kind::Null) return member;
+  if (!info.required) return std::nullopt;
+  const bool is_empty = member.node != nullptr;
+  report(is_empty && member.node->is_override ? member.node->where : member.where, child(info.key),
+         is_empty ? "has no value" : "missing required key", std::string(info.help));
+  return std::nullopt;
 }
 
 void Reader::scalar(const FieldInfo& info, const Scalar& handle) {
-  if (const Node* node = enter(info)) read_leaf(*node, child(info.key), info, handle);
+  if (const auto member = enter(info)) read_leaf(*member->node, child(info.key), info, handle);
+}
+
+void Reader::alternatives(const FieldInfo& info, const Scalar& choice, const Describe& describe_chosen) {
+  scalar(info, choice);
+  if (leaves_.contains(child(info.key)))
+    describe_chosen(*this);
+  else
+    stack_.back().knows_all = false;
 }
 
 void Reader::read_leaf(const Node& node, const std::string& path, const FieldInfo& info,
                        const Scalar& handle) {
+  const bool has_provenance = provenance_ == Provenance::Required && !info.plain && !node.is_override;
+  if (has_provenance && !node.is_map()) {
+    report(node.where, path,
+           node.kind == Node::Kind::Scalar
+               ? in_quotes(node.text) + " has no source"
+               : fmt::format("expected a value with its source, found {}", kind_name(node)),
+           std::string(kLeafForm));
+    return;
+  }
+  Leaf leaf{node.where, "", node.is_override ? "set" : "", "", ""};
   const Node* value = &node;
-  Leaf leaf{node.where, node.text, node.is_override ? "set" : "", "", ""};
-  if (provenance_ == Provenance::Required && !info.plain && !node.is_override) {
-    const auto found = provenance_of(node, path, value);
-    if (!found) return;
-    leaf = *found;
+  if (has_provenance) {
+    leaf = read_provenance(node, path, info, handle);
+    value = node.find("value");
+    if (value == nullptr || value->kind == Node::Kind::Null)
+      return report(node.where, path, "missing value", std::string(kLeafForm));
   }
   const auto parsed = parse(*value, path, info, handle);
+  if (!parsed) return;
+  handle.set(*parsed);
   leaf.text = value->text;
-  if (parsed) handle.set(*parsed);
   leaves_.emplace(path, std::move(leaf));
 }
 
-std::optional<Leaf> Reader::provenance_of(const Node& node, const std::string& path, const Node*& value) {
-  if (!node.is_map()) {
-    report(node.where, path,
-           node.kind == Node::Kind::Scalar ? quoted(node.text) + " has no source"
-                                           : "expected a value with its source",
-           "write {value: ..., basis: datasheet, source: ...}");
-    return std::nullopt;
-  }
-  static constexpr std::array<std::string_view, 5> kKeys = {"value", "basis", "source", "range", "note"};
-  for (const Entry& e : node.entries)
-    if (std::find(kKeys.begin(), kKeys.end(), e.key) == kKeys.end())
-      report(e.where, path + "." + e.key, "unknown key", "a value has " + join(kKeys));
+Leaf Reader::read_provenance(const Node& leaf, const std::string& path, const FieldInfo& info,
+                             const Scalar& handle) {
+  check_keys(leaf, path, kLeafKeys, true);
   const auto text = [&](std::string_view key) {
-    const Node* n = node.find(key);
-    return n != nullptr && n->kind == Node::Kind::Scalar ? n->text : std::string();
+    const Node* n = leaf.find(key);
+    if (n == nullptr || n->kind == Node::Kind::Null) return std::string();
+    if (n->kind != Node::Kind::Scalar)
+      report(n->where, fmt::format("{}.{}", path, key),
+             fmt::format("expected text, found {}", kind_name(*n)));
+    return n->kind == Node::Kind::Scalar ? n->text : std::string("?");
   };
-  Leaf leaf{node.where, "", text("basis"), text("source"), ""};
-  value = node.find("value");
-  if (value == nullptr || value->kind != Node::Kind::Scalar)
-    report(node.where, path, "missing value", "write {value: ..., basis: ..., source: ...}");
-  if (leaf.basis.empty())
-    report(node.where, path, "missing basis", "one of " + join(kBases));
-  else if (std::find(kBases.begin(), kBases.end(), leaf.basis) == kBases.end())
-    report(node.find("basis")->where, path + ".basis", "unknown basis " + quoted(leaf.basis),
-           "one of " + join(kBases));
-  if (leaf.source.empty()) report(node.where, path, "missing source", "where was the number read?");
-  if (const Node* range = node.find("range")) {
-    if (range->kind != Node::Kind::List || range->items.size() != 2)
-      report(range->where, path + ".range", "expected two values", "write [low, high]");
-    else
-      leaf.range = fmt::format("[{}, {}]", range->items[0].text, range->items[1].text);
+  Leaf read{leaf.where, "", text("basis"), text("source"), ""};
+  static_cast<void>(text("note"));
+  if (read.basis.empty())
+    report(leaf.where, path, "missing basis", "one of " + join(kBases));
+  else if (read.basis != "?" && !contains(kBases, read.basis))
+    report(leaf.find("basis")->where, path + ".basis", "unknown basis " + in_quotes(read.basis),
+           did_you_mean(read.basis, kBases, "one of"));
+  if (read.source.empty()) report(leaf.where, path, "missing source", "where was the number read?");
+  if (const Node* range = leaf.find("range")) read.range = read_range(*range, path + ".range", info, handle);
+  return read;
+}
+
+std::string Reader::read_range(const Node& range, const std::string& path, const FieldInfo& info,
+                               const Scalar& handle) {
+  if (range.kind != Node::Kind::List || range.items.size() != 2) {
+    report(range.where, path, "expected two values", "write [low, high]");
+    return {};
   }
-  if (value == nullptr || value->kind != Node::Kind::Scalar) return std::nullopt;
-  return leaf;
+  if (!is_number(handle.type)) {
+    report(range.where, path, "only numbers have a range", "leave it out");
+    return {};
+  }
+  const auto low = parse(range.items[0], path + "[0]", info, handle);
+  const auto high = parse(range.items[1], path + "[1]", info, handle);
+  if (!low || !high) return {};
+  if (*low > *high) report(range.where, path, "the low end is above the high end", "write [low, high]");
+  return fmt::format("[{}, {}]", range.items[0].text, range.items[1].text);
 }
 
 std::optional<ScalarValue> Reader::parse(const Node& node, const std::string& path, const FieldInfo& info,
@@ -195,135 +228,111 @@ std::optional<ScalarValue> Reader::parse(const Node& node, const std::string& pa
     report(node.where, path, fmt::format("expected a value, found {}", kind_name(node)), expected(s));
     return std::nullopt;
   }
-  std::optional<ScalarValue> value;
-  std::optional<double> number;
-  switch (s.type) {
-    case ScalarType::Text:
-      return ScalarValue(node.text);
-    case ScalarType::Boolean:
-      if (node.text == "true" || node.text == "false") value = ScalarValue(node.text == "true");
-      break;
-    case ScalarType::Integer:
-      if (const auto i = parse_integer(node.text)) {
-        value = ScalarValue(*i);
-        number = static_cast<double>(*i);
-      }
-      break;
-    case ScalarType::Real:
-      if ((number = parse_real(node.text))) value = ScalarValue(*number);
-      break;
-    case ScalarType::Quantity:
-      if ((number = parse_quantity(node.text, *s.dimension))) value = ScalarValue(*number);
-      break;
-    case ScalarType::Choice:
-      if (std::find(s.choices.begin(), s.choices.end(), node.text) != s.choices.end())
-        value = ScalarValue(node.text);
-      break;
-  }
+  const auto value = value_of(node.text, s);
   if (!value) {
     std::string hint = expected(s);
     if (s.type == ScalarType::Choice)
       if (const auto near = nearest(node.text, s.choices); !near.empty())
         hint = fmt::format("did you mean '{}'? {}", near, hint);
-    report(node.where, path, fmt::format("cannot read {}", quoted(node.text)), hint);
-  } else if (number && !info.range.contains(*number)) {
-    report(node.where, path, fmt::format("{} is out of range", quoted(node.text)),
-           range_text(info.range, s.dimension));
-    return std::nullopt;
-  } else if (number && s.type == ScalarType::Quantity && std::abs(*number) > 0x1p62) {
-    report(node.where, path, fmt::format("{} is out of range", quoted(node.text)), "is the unit right?");
+    const std::string what = s.dimension != nullptr ? fmt::format(" as {}", s.dimension->name) : "";
+    report(node.where, path, fmt::format("cannot read {}{}", in_quotes(node.text), what), hint);
     return std::nullopt;
   }
-  return value;
+  const double number = number_in(*value);  // 0 for what is none
+  const bool is_huge = s.type == ScalarType::Quantity && std::abs(number) > 0x1p62;
+  if (!is_number(s.type) || (info.range.contains(number) && !is_huge)) return value;
+  report(node.where, path, in_quotes(node.text) + " is out of range",
+         is_huge ? "is the unit right?" : format(info.range, s.dimension));
+  return std::nullopt;
 }
 
-void Reader::members(const Node& node, const std::string& path, const Describe& describe_members) {
-  if (!node.is_map()) {
-    report(node.where, path, fmt::format("expected a map of keys, found {}", kind_name(node)));
-    return;
-  }
-  std::string outer = std::exchange(path_, path);
-  stack_.push_back({&node, {}});
+void Reader::members(const Member& member, const std::string& path, const Describe& describe_members) {
+  if (!member.node->is_map())
+    return report(member.node->where, path,
+                  fmt::format("expected a map of keys, found {}", kind_name(*member.node)));
+  const std::string outer = std::exchange(path_, path);
+  stack_.push_back({member.node, nullptr, member.where});
   describe_members(*this);
   const Frame frame = std::move(stack_.back());
   stack_.pop_back();
-  report_unknown_keys(frame, path);
-  path_ = std::move(outer);
+  check_keys(*frame.map, path, frame.known, frame.knows_all);
+  path_ = outer;
 }
 
-void Reader::report_unknown_keys(const Frame& frame, const std::string& path) {
-  for (const Entry& e : frame.node->entries) {
-    if (std::find(frame.known.begin(), frame.known.end(), e.key) != frame.known.end()) continue;
-    const auto near = nearest(e.key, frame.known);
-    report(e.where, path.empty() ? e.key : path + "." + e.key, "unknown key",
-           near.empty() ? "known: " + join(frame.known) : fmt::format("did you mean '{}'?", near));
+void Reader::check_keys(const Node& map, const std::string& path, std::span<const std::string_view> known,
+                        bool knows_all) {
+  std::map<std::string_view, int> first_line;
+  for (const Entry& e : map.entries) {
+    const auto [first, is_new] = first_line.emplace(e.key, e.where.line);
+    const bool is_unknown = is_new && knows_all && !contains(known, e.key);
+    if (is_new && !is_unknown) continue;
+    if (found_.size() >= kMostMistakes) {  // spares the search for the nearest of a million keys
+      ++unlisted_;
+      continue;
+    }
+    const std::string key_path = path.empty() ? printable(e.key) : path + "." + printable(e.key);
+    if (is_unknown)
+      report(e.where, key_path, "unknown key", did_you_mean(e.key, known, "known:"));
+    else
+      report(e.where, key_path, "duplicate key", fmt::format("first at line {}", first->second));
   }
 }
 
 void Reader::group(const FieldInfo& info, const Describe& describe_members) {
-  if (const Node* node = enter(info)) members(*node, child(info.key), describe_members);
+  if (const auto member = enter(info)) members(*member, child(info.key), describe_members);
 }
 
 void Reader::optional_group(const FieldInfo& info, bool present, const std::function<void()>& emplace,
                             const Describe& describe_members) {
-  const Node* node = enter(info);
-  if (node == nullptr) return;
+  const auto member = enter(info);
+  if (!member) return;
   if (!present) emplace();
-  members(*node, child(info.key), describe_members);
+  members(*member, child(info.key), describe_members);
 }
 
-/// Visits one element of a list or map, which stands under an artificial key in a frame of its own.
-void Reader::element(const Node& node, const std::string& path, const FieldInfo& info,
+/// Visits one element of a list or map, which stands for the next member that is asked for.
+void Reader::element(const Member& member, const FieldInfo& info,
                      const std::function<void(const FieldInfo&)>& visit) {
-  Node holder;
-  holder.kind = Node::Kind::Map;
-  holder.where = node.where;
-  const std::size_t dot = path.rfind('.');
-  const std::string key = dot == std::string::npos ? path : path.substr(dot + 1);
-  holder.entries.push_back({key, node.where, node});
-  std::string outer = std::exchange(path_, dot == std::string::npos ? std::string() : path.substr(0, dot));
-  stack_.push_back({&holder, {}});
-  visit(FieldInfo{key, info.help, true, info.range, info.plain});
+  stack_.push_back({nullptr, member.node, member.where});
+  visit({info.key, info.help, true, info.range, info.plain});
   stack_.pop_back();
-  path_ = std::move(outer);
 }
 
 void Reader::sequence(const FieldInfo& info, const Sequence& handle) {
-  const Node* node = enter(info);
-  if (node == nullptr) return;
+  const auto member = enter(info);
+  if (!member) return;
   const std::string path = child(info.key);
-  if (node->kind != Node::Kind::List) {
-    report(node->where, path, fmt::format("expected a list, found {}", kind_name(*node)));
-    return;
-  }
-  if (node->items.empty() && info.required)
-    report(node->where, path, "the list is empty", "at least one element");
-  handle.resize(node->items.size());
-  for (std::size_t i = 0; i < node->items.size(); ++i)
-    element(node->items[i], fmt::format("{}[{}]", path, i), info,
+  const Node& list = *member->node;
+  if (list.kind != Node::Kind::List)
+    return report(list.where, path, fmt::format("expected a list, found {}", kind_name(list)),
+                  "write [...], or lines that begin with a dash");
+  if (list.items.empty() && info.required)
+    report(list.where, path, "the list is empty", "at least one element");
+  handle.resize(list.items.size());
+  const std::string outer = path_;
+  for (std::size_t i = 0; i < list.items.size(); ++i) {
+    path_ = fmt::format("{}[{}]", path, i);
+    element({&list.items[i], list.items[i].where}, {"", info.help, true, info.range, info.plain},
             [&](const FieldInfo& e) { handle.visit(*this, i, e); });
+  }
+  path_ = outer;
 }
 
 void Reader::dictionary(const FieldInfo& info, const Dictionary& handle) {
-  const Node* node = enter(info);
-  if (node == nullptr) return;
+  const auto member = enter(info);
+  if (!member) return;
   const std::string path = child(info.key);
-  if (!node->is_map()) {
-    report(node->where, path, fmt::format("expected a map of keys, found {}", kind_name(*node)));
-    return;
-  }
-  if (node->entries.empty() && info.required)
-    report(node->where, path, "the map is empty", "at least one entry");
-  for (const Entry& e : node->entries) {
-    const auto& keys = handle.key_choices;
-    if (!keys.empty() && std::find(keys.begin(), keys.end(), e.key) == keys.end()) {
-      const auto near = nearest(e.key, keys);
-      report(e.where, path + "." + e.key, "unknown key",
-             near.empty() ? "one of " + join(keys) : fmt::format("did you mean '{}'?", near));
-      continue;
-    }
-    element(e.value, path + "." + e.key, info, [&](const FieldInfo& f) { handle.visit(*this, e.key, f); });
-  }
+  const Node& map = *member->node;
+  if (!map.is_map())
+    return report(map.where, path, fmt::format("expected a map of keys, found {}", kind_name(map)));
+  if (map.entries.empty() && info.required) report(map.where, path, "the map is empty", "at least one entry");
+  check_keys(map, path, handle.key_choices, !handle.key_choices.empty());
+  const std::string outer = std::exchange(path_, path);
+  for (const Entry& e : map.entries)
+    if ((handle.key_choices.empty() || contains(handle.key_choices, e.key)) && map.find(e.key) == &e.value)
+      element({&e.value, e.where}, {e.key, info.help, true, info.range, info.plain},
+              [&](const FieldInfo& f) { handle.visit(*this, e.key, f); });
+  path_ = outer;
 }
 
 }  // namespace xpusim::config

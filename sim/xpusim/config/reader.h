@@ -1,7 +1,9 @@
 #pragma once
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "xpusim/config/node.h"
@@ -26,18 +28,22 @@ struct Leaf {
 /// Leaves by dotted path.
 using Leaves = std::map<std::string, Leaf>;
 
-/// Reads a tree into structs by their description. Collects every mistake instead of stopping at the first.
+/// Reads a tree into structs by their description. Collects the mistakes instead of stopping at the first.
 class Reader : public Fields {
  public:
-  Reader(const Node& root, std::string path, Provenance provenance)
-      : provenance_(provenance), path_(std::move(path)) {
-    stack_.push_back({&root, {}});
-  }
+  /// Mistakes that one ConfigError lists. Who has more of them has one mistake, many times.
+  static constexpr std::size_t kMostMistakes = 100;
+
+  Reader(const Node& root, std::string path, Provenance provenance);
 
   /// Reports unknown keys of the root, then throws ConfigError if anything was wrong.
   void finish();
-  /// Adds a mistake found by a check of the whole, at the leaf `path` (or the root when it was not written).
-  void report_at(const std::string& path, const std::string& message, const std::string& hint);
+  /// A mistake found by a check of the whole: the values at these paths contradict each other. Reported at
+  /// the first of them (at the root when it was not written), unless one of them is known to be wrong by
+  /// itself.
+  void report_conflict(const std::vector<std::string>& paths, const std::string& message,
+                       const std::string& hint);
+  [[nodiscard]] bool has_mistakes() const { return !found_.empty(); }
   [[nodiscard]] const Leaves& leaves() const { return leaves_; }
   [[nodiscard]] bool reads() const override { return true; }
 
@@ -48,39 +54,41 @@ class Reader : public Fields {
                       const Describe&) override;
   void sequence(const FieldInfo&, const Sequence&) override;
   void dictionary(const FieldInfo&, const Dictionary&) override;
+  void alternatives(const FieldInfo&, const Scalar& choice, const Describe& describe_chosen) override;
 
  private:
+  /// A map whose members are being read; or, with `element`, one element of a list or map.
   struct Frame {
+    const Node* map = nullptr;
+    const Node* element = nullptr;
+    Mark where;  ///< of the key that names it
+    std::vector<std::string_view> known = {};
+    bool knows_all = true;  ///< false: a choice was not read, so the keys that belong here are not known
+  };
+  struct Member {
     const Node* node;
-    std::vector<std::string_view> known;
+    Mark where;  ///< of its key
   };
 
-  const Node* enter(const FieldInfo&);  ///< the member's node; reports a missing required one
-  void members(const Node&, const std::string& path, const Describe&);
-  void element(const Node&, const std::string& path, const FieldInfo&,
-               const std::function<void(const FieldInfo&)>&);
+  std::optional<Member> enter(const FieldInfo&);  ///< the member, if it is there; reports a missing one
+  void members(const Member&, const std::string& path, const Describe&);
+  void element(const Member&, const FieldInfo&, const std::function<void(const FieldInfo&)>& visit);
   void read_leaf(const Node&, const std::string& path, const FieldInfo&, const Scalar&);
-  std::optional<Leaf> provenance_of(const Node&, const std::string& path, const Node*& value);
+  Leaf read_provenance(const Node& leaf, const std::string& path, const FieldInfo&, const Scalar&);
+  std::string read_range(const Node&, const std::string& path, const FieldInfo&, const Scalar&);
   std::optional<ScalarValue> parse(const Node&, const std::string& path, const FieldInfo&, const Scalar&);
-  void report_unknown_keys(const Frame&, const std::string& path);
+  /// Reports keys written twice and, if `knows_all`, those that are not `known`.
+  void check_keys(const Node& map, const std::string& path, std::span<const std::string_view> known,
+                  bool knows_all);
   void report(const Mark&, const std::string& path, std::string message, std::string hint = {});
-  [[nodiscard]] std::string child(std::string_view key) const {
-    return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
-  }
+  [[nodiscard]] std::string child(std::string_view key) const;
 
   Provenance provenance_;
   std::string path_;
   std::vector<Frame> stack_;
   std::vector<Diagnostic> found_;
+  std::size_t unlisted_ = 0;  ///< mistakes beyond kMostMistakes
   Leaves leaves_;
 };
-
-/// A number with a unit, e.g. "3.2 TB/s", in SI base units; nullopt when it is not of that dimension.
-[[nodiscard]] std::optional<double> parse_quantity(std::string_view text, const Dimension&);
-/// The whole text as a number; nullopt otherwise ("12abc", "nan", "").
-[[nodiscard]] std::optional<double> parse_real(std::string_view text);
-[[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text);
-/// The shortest text of a quantity, in its best-fitting unit.
-[[nodiscard]] std::string format_quantity(double si, const Dimension&);
 
 }  // namespace xpusim::config

@@ -20,7 +20,7 @@ constexpr UnitName kOpsPerCycle[] = {{"op/cycle", 1}};
 
 template <>
 const Dimension& dimension<Bytes>() {
-  static constexpr Dimension d{"bytes", "80 GiB", kBytes};
+  static constexpr Dimension d{"bytes", "80 GiB", kBytes, true};
   return d;
 }
 template <>

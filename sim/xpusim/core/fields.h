@@ -30,6 +30,7 @@ struct Dimension {
   std::string_view name;
   std::string_view example;
   std::span<const UnitName> units;  ///< first: the unit of a zero
+  bool is_whole = false;            ///< comes in whole numbers of its SI unit; others are rounded
 };
 
 /// The dimension of a Quantity type; specialised for each unit that configs may hold.
@@ -68,7 +69,7 @@ constexpr Range between(double low, double high) { return {low, high, false}; }
 constexpr Range fraction() { return {0.0, 1.0, true}; }
 
 struct FieldInfo {
-  std::string_view key;
+  std::string_view key;  ///< empty: an element of a list
   std::string_view help;
   bool required = true;
   Range range;
@@ -159,8 +160,6 @@ class Fields {
                               const Describe& describe_members) = 0;
   virtual void sequence(const FieldInfo& info, const Sequence& handle) = 0;
   virtual void dictionary(const FieldInfo& info, const Dictionary& handle) = 0;
-
- public:
   /// A choice that decides which further members there are (an operator's kind). The default reads the choice
   /// and goes on with the members of its value; a schema visitor walks all of them.
   virtual void alternatives(const FieldInfo& info, const Scalar& choice, const Describe& describe_chosen) {

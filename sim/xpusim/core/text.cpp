@@ -37,6 +37,20 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
   return best;
 }
 
+std::string printable(std::string_view text) {
+  constexpr std::size_t kMost = 60;  // a mistaken paragraph is not repeated whole
+  std::size_t size = std::min(text.size(), kMost);
+  while (size < text.size() && size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
+    --size;  // not in the middle of a UTF-8 character
+  std::string shown(text.substr(0, size));
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; },
+      ' ');
+  return size < text.size() ? shown + "..." : shown;
+}
+
+std::string in_quotes(std::string_view text) { return "'" + printable(text) + "'"; }
+
 std::string join(std::span<const std::string_view> words, std::string_view separator) {
   std::string text;
   for (const std::string_view word : words) {

@@ -10,6 +10,11 @@ namespace xpusim {
 /// mistake.
 [[nodiscard]] std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 
+/// User text fit for a message: control characters as spaces, and cut when it is long.
+[[nodiscard]] std::string printable(std::string_view text);
+/// The same in quotes.
+[[nodiscard]] std::string in_quotes(std::string_view text);
+
 /// "a, b, c".
 [[nodiscard]] std::string join(std::span<const std::string_view> words, std::string_view separator = ", ");
 [[nodiscard]] std::vector<std::string_view> views(const std::vector<std::string>& words);

@@ -9,8 +9,7 @@ namespace xpusim::des {
 /// The reservations of one shared server (L2, HBM, a link) that serves one transfer at a time at full rate.
 ///
 /// Transfers may be booked ahead of the present, which leaves idle gaps before them; later bookings fill the
-/// gaps. Without the filling, 60 random chips were up to 15 % slower than the fully evented model; with it
-/// the two agree as closely as the evented model agrees with itself under another tie order (mean 0.8 %).
+/// gaps, as they would on a server that takes what arrives first.
 class Timeline {
  public:
   /// Books `duration` ticks at the earliest time that is not before `earliest`. Returns the start.

@@ -1,5 +1,3 @@
-#include "xpusim/mapping/attention.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,263 +13,296 @@ namespace {
 
 double d(std::int64_t x) { return static_cast<double>(x); }
 
-/// Score tiles that the matrix engine runs ahead of the vector engine.
-constexpr std::int64_t kPreload = 1;
 /// Vector operations per score of the forward and the backward pass (ops::cost counts the same).
 constexpr double kForwardOps = 5, kBackwardOps = 7;
 /// Vector operations per element of O when a new key tile rescales it, and when partial results are merged.
 constexpr double kRescaleOps = 2;
 
-/// The engines' times of one iteration and of a block's ends, in cycles; all shapes share them.
-struct Rates {
-  double matrix;      ///< FLOP per cycle
-  double vector_ops;  ///< of the core's units together
-  double special_ops;
-  double read_port, write_port;
+/// Extents of a tiling on a chip, padding included.
+struct Geometry {
+  std::int64_t kv_tiles, kv_tiles_per_block;
+  double rows, columns;  ///< of a score tile
+  double head_dim;
+  double kv_tile_bytes;  ///< one tile of K, or of V
+  double query_bytes;    ///< Q of a block; backward: Q and dO
+  double element;        ///< bytes of the products' operands
+  bool backward, through_l2, fed;
 };
 
-Rates rates(const AttentionShape& a, const ChipSpec& chip) {
-  const double units = d(chip.vector.units_per_core);
-  return {matrix_rate(chip, a.dtype).count() * chip.matrix.issue_efficiency,
-          chip.vector.ops_per_cycle.count() * units, chip.vector.special_per_cycle.count() * units,
-          chip.vector.read_port.count() * units, chip.vector.write_port.count() * units};
+Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
+  const MatrixGranularity& grain = chip.matrix.granularity;
+  Geometry g{};
+  g.backward = a.pass == Pass::Backward;
+  g.through_l2 = chip.vector.exchange == Exchange::L2;
+  g.fed = chip.operand_feed.a_capacity.count() > 0 && chip.operand_feed.b_capacity.count() > 0;
+  g.kv_tiles_per_block = ceil_div(ceil_div(a.kv_len, t.kv), t.splits);
+  g.kv_tiles = g.kv_tiles_per_block * t.splits;
+  g.rows = d(round_up(std::min(t.q, packed_rows(a)), grain.m));
+  g.columns = d(round_up(std::min(t.kv, a.kv_len), grain.n));
+  g.head_dim = d(a.head_dim);
+  g.element = d(size_of(a.dtype));
+  g.kv_tile_bytes = d(a.kv_len) / d(g.kv_tiles) * g.head_dim * d(size_of(a.kv_dtype));
+  g.query_bytes = g.rows * g.head_dim * g.element * (g.backward ? 2 : 1);
+  return g;
 }
 
-/// One flash-attention block: Q stays, K and V stream past it. Writes the loops of one shape.
-class AttentionBlock {
+/// Bytes of accumulators that one score tile takes. Where products reach the vector engine through L2, a tile
+/// of the output passes through the same slots.
+double score_slot(const Geometry& g) {
+  return g.rows * (g.through_l2 ? std::max(g.columns, g.head_dim) : g.columns) * 4;
+}
+double output_sums(const Geometry& g) { return g.through_l2 ? 0 : g.rows * g.head_dim * 4; }
+double probability_stages(const Geometry& g) { return g.through_l2 ? 2 * g.rows * g.columns * g.element : 0; }
+
+/// Writes a flash-attention program: Q stays in a core, K and V stream past it.
+class AttentionTemplate {
  public:
-  AttentionBlock(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t)
-      : a_(a),
-        chip_(chip),
-        t_(t),
-        r_(rates(a, chip)),
-        backward_(a.pass == Pass::Backward),
-        via_l2_(chip.vector.exchange == Exchange::L2),
-        fed_(chip.operand_feed.a_capacity.count() > 0 && chip.operand_feed.b_capacity.count() > 0) {
-    const MatrixGranularity& grain = chip.matrix.granularity;
-    rows_ = d(round_up(std::min(t.q, packed_rows(a)), grain.m));
-    cols_ = d(round_up(std::min(t.kv, a.kv_len), grain.n));
-    q_size_ = d(size_of(a.dtype));
-    kv_per_block_ = ceil_div(ceil_div(a.kv_len, t.kv), t.splits);
-    kv_tiles_ = kv_per_block_ * t.splits;
-    kv_tile_ = d(a.kv_len) / d(kv_tiles_) * d(a.head_dim) * d(size_of(a.kv_dtype));
-    check_fit();
-    declare();
+  AttentionTemplate(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t)
+      : a_(a), chip_(chip), t_(t), g_(geometry(a, chip, t)), preload_(g_.through_l2 ? 2 : 1) {
+    b_.program.label = fmt::format("{}x{}", t.q, t.kv);
+    if (t.splits > 1) b_.program.label += fmt::format(" split {}", t.splits);
+    declare_operands();
+    declare_buffers();
   }
 
-  /// `count` blocks of `rows` useful query rows over `kv_tiles` key tiles, each row seeing `keys` of them on
-  /// average.
-  void add(std::int64_t count, double rows, std::int64_t kv_tiles, double keys) {
-    ShapeBuilder s(count);
-    useful_ = rows * keys / d(kv_tiles);
-    const double q_bytes = rows * d(a_.head_dim) * q_size_ * (backward_ ? 2 : 1);
-    s.step(load(Engine::CopyIn, q_bytes / chip_.copy_in.port.count(), query_, {Access{q_, q_bytes}}));
-    s.loop(1);
-    const std::int64_t ahead = std::min(kPreload, kv_tiles);
-    scores(s, 0);
-    s.loop(ahead);
-    scores(s, kPreload);
-    softmax(s);
-    values(s);
-    s.loop(kv_tiles - ahead);
-    softmax(s);
-    values(s);
-    s.loop(ahead, kv_tiles - ahead);
-    finish(s, rows);
-    s.loop(1);
-    builder_.program.shapes.push_back(std::move(s.shape));
-  }
+  TileProgram write() {
+    const bool packed = a_.q_len == 1;  // the heads of a group share one block
+    const std::int64_t heads = a_.batch * (packed ? a_.kv_heads : a_.heads);
+    const std::int64_t rows = packed_rows(a_);
+    const std::int64_t q_tiles = ceil_div(rows, t_.q);
+    const double tile_rows = d(rows) / d(q_tiles);
+    const bool triangular = a_.causal && !packed;
+    key_gradient_bytes_ =
+        2 * d(a_.batch * a_.kv_heads * g_.kv_tiles) * g_.kv_tile_bytes / d(heads * q_tiles * t_.splits);
+    if (triangular)
+      add_causal(heads, q_tiles, tile_rows);
+    else
+      add_blocks(heads * q_tiles * t_.splits, tile_rows, g_.kv_tiles_per_block, d(a_.kv_len) / d(t_.splits));
 
-  Builder& builder() { return builder_; }
-  [[nodiscard]] std::int64_t kv_tiles() const { return kv_tiles_; }
-  [[nodiscard]] std::int64_t kv_tiles_per_block() const { return kv_per_block_; }
+    RasterSpec& r = b_.program.raster;
+    r.kind = Raster::Heads;
+    r.splits = t_.splits;
+    r.m_tiles = triangular ? 1 : q_tiles;
+    r.k_tiles = g_.kv_tiles;
+    r.k_tiles_per_split = g_.kv_tiles_per_block;
+    r.heads_per_kv = packed ? 1 : a_.heads / a_.kv_heads;
+    const bool resident = b_.program.operands[static_cast<std::size_t>(k_)].resident;
+    b_.program.hbm_read_bytes = resident ? 0 : 2 * d(a_.batch * a_.kv_heads * g_.kv_tiles) * g_.kv_tile_bytes;
+    return std::move(b_.program);
+  }
 
  private:
-  void check_fit() const {
-    const double q = d(t_.q) * d(a_.head_dim) * q_size_ * (backward_ ? 2 : 1);
-    const double stages = 2 * 2 * kv_tile_;
-    const double need = q + stages + (via_l2_ ? 2 * rows_ * cols_ * 2 : 0);
-    if (need > d(chip_.staging.capacity.count())) too_big(chip_.staging.name, need, chip_.staging.capacity);
-    const double sums =
-        via_l2_ ? rows_ * std::max(cols_, d(a_.head_dim)) * 4 * 1 : rows_ * (cols_ + d(a_.head_dim)) * 4;
-    if (sums > d(chip_.accumulator.capacity.count()))
-      too_big(chip_.accumulator.name, sums, chip_.accumulator.capacity);
-  }
-
-  [[noreturn]] void too_big(std::string_view buffer, double need, Bytes have) const {
-    throw InfeasibleError(fmt::format(
-        "{}: attention tile {}x{} needs {:.0f} B of {}, {:.0f} B more than its {} B; take a smaller tile",
-        chip_.id, t_.q, t_.kv, need, buffer, need - d(have.count()), have.count()));
-  }
-
-  void declare() {
-    const std::int64_t heads = a_.batch * a_.kv_heads;
+  void declare_operands() {
+    const std::int64_t tiles = g_.kv_tiles * a_.batch * a_.kv_heads;
     const bool fresh = a_.q_len == a_.kv_len;  // keys just written, not from a cache
-    const double kv_total = d(heads) * d(a_.kv_len) * d(a_.head_dim) * d(size_of(a_.kv_dtype));
-    const bool resident = fresh && 2 * kv_total <= d(chip_.l2.capacity.count()) / 2;
-    k_ = builder_.operand({"K", kv_tiles_ * heads, kv_tile_, resident});
-    v_ = builder_.operand({"V", kv_tiles_ * heads, kv_tile_, resident});
-    q_ = builder_.operand({.name = "Q", .resident = true});
-    o_ = builder_.operand({.name = "O", .write = true, .hbm_share = 0});
-    through_l2_ = q_;  // like Q, such tiles are in L2 and not looked up
+    const bool resident = fresh && 2 * d(tiles) * g_.kv_tile_bytes <= d(chip_.l2.capacity.count()) / 2;
+    k_ = b_.operand({"K", tiles, g_.kv_tile_bytes, resident});
+    v_ = b_.operand({"V", tiles, g_.kv_tile_bytes, resident});
+    q_ = b_.operand({.name = "Q", .resident = true});
+    o_ = b_.operand({.name = "O", .write = true, .hbm_share = 0});
+    // Tiles that live only inside the kernel: L2 carries them, HBM never sees them.
+    put_ = b_.operand({.name = "tiles into L2", .write = true, .hbm_share = 0});
+    get_ = b_.operand({.name = "tiles from L2", .resident = true});
+  }
 
-    query_ = builder_.buffer("query tile", 2);
-    const double stage_room = d(chip_.staging.capacity.count()) - 2 * d(t_.q) * d(a_.head_dim) * q_size_;
-    const auto stages = std::max<std::int64_t>(2, static_cast<std::int64_t>(stage_room / (2 * kv_tile_)));
-    keys_ = builder_.buffer("key stages", stages);
-    values_ = builder_.buffer("value stages", stages);
-    const double sums_room = d(chip_.accumulator.capacity.count()) / 4 / rows_;
-    const double score_slots =
-        via_l2_ ? sums_room / std::max(cols_, d(a_.head_dim)) : (sums_room - d(a_.head_dim)) / cols_;
-    scores_ = builder_.buffer("score tiles",
-                              std::clamp<std::int64_t>(static_cast<std::int64_t>(score_slots), 1, 4));
-    probabilities_ = builder_.buffer("probability tiles", 2);
-    output_ = builder_.buffer("output tile", 1);
-    if (via_l2_) {
-      in_l2_ = builder_.buffer("score tiles in L2", kPreload + 1);
-      in_unit_ = builder_.buffer("score tiles in the vector unit", 2);
-      back_in_l2_ = builder_.buffer("probability tiles in L2", kPreload + 1);
+  void declare_buffers() {
+    const double staging = d(chip_.staging.capacity.count()) - g_.query_bytes - probability_stages(g_);
+    const double sums = d(chip_.accumulator.capacity.count()) - output_sums(g_);
+    const auto slots = [](double room, double tile, std::int64_t least, std::int64_t most) {
+      return std::clamp(static_cast<std::int64_t>(room / tile), least, most);
+    };
+    query_ = b_.buffer("query tile", 2);
+    const std::int64_t stages = slots(staging, 2 * g_.kv_tile_bytes, 2, kMaxSlots);
+    keys_ = b_.buffer("key stages", stages);
+    values_ = b_.buffer("value stages", stages);
+    scores_ = b_.buffer("score tiles", slots(sums, score_slot(g_), 1, 4));
+    probabilities_ = b_.buffer("probability tiles", 2);
+    output_ = b_.buffer("output tile", g_.through_l2 ? 2 : 1);
+    if (g_.through_l2) {
+      passed_scores_ = b_.buffer("score tiles in L2", preload_ + 1);
+      taken_ = b_.buffer("tiles in the vector units", 2);
+      passed_probabilities_ = b_.buffer("probability tiles in L2", preload_ + 1);
+      passed_output_ = b_.buffer("output tiles in L2", 2);
     }
     if (t_.splits > 1) {
-      merge_ = builder_.buffer("partial results in L2", 2);
-      merged_ = builder_.buffer("partial results", 2);
-      slice_ = builder_.buffer("slice", 2);
+      merge_ = b_.buffer("partial results", 2);
+      merged_ = b_.buffer("gathered results", 2);
     }
   }
 
-  double product_cycles(double products) const {
-    return products * 2 * rows_ * cols_ * d(a_.head_dim) / r_.matrix;
-  }
-  /// The time to bring both operands of `products` products from the staging buffer, where that is an engine
-  /// of its own.
-  double feed_cycles(double products) const {
-    if (!fed_) return 0;
-    return products * d(a_.head_dim) * q_size_ *
-           (rows_ / chip_.operand_feed.a_rate.count() + cols_ / chip_.operand_feed.b_rate.count());
-  }
-  /// Where the feed is slower than the product, it sets the pace: the operand buffers let the two overlap.
-  double matrix_cycles(double products) const {
-    return std::max(product_cycles(products), feed_cycles(products));
+  /// Longest rows first: the short ones fill the cores at the end.
+  void add_causal(std::int64_t heads, std::int64_t q_tiles, double tile_rows) {
+    const double tile = d(a_.kv_len) / d(g_.kv_tiles);
+    for (std::int64_t i = q_tiles; i-- > 0;) {
+      const double last_row = d(a_.kv_len - a_.q_len) + tile_rows * d(i + 1);
+      const auto tiles = static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9));
+      add_blocks(heads, tile_rows, std::clamp<std::int64_t>(tiles, 1, g_.kv_tiles),
+                 last_row - (tile_rows - 1) / 2);
+    }
   }
 
-  void scores(ShapeBuilder& s, std::int64_t tiles_ahead) {
-    const double products = backward_ ? 2 : 1;
-    s.step(load(Engine::CopyIn, kv_tile_ / chip_.copy_in.port.count(), keys_,
-                {Access{k_, kv_tile_, 1, d(tiles_ahead)}}));
-    s.step(compute(Engine::Matrix, matrix_cycles(products), {Input{keys_}, Input{query_, false}}, {scores_},
-                   Flops(products * 2 * useful_ * d(a_.head_dim))));
-    if (via_l2_) {
-      const double bytes = rows_ * cols_ * 4;
-      s.step(exchange(Engine::Store, bytes, chip_.store.rate.count(), scores_, in_l2_));
-    }
+  /// `count` blocks of `rows` query rows over `kv_tiles` key tiles; a row sees `keys` keys of them on
+  /// average. The scores run `preload` tiles ahead, so that the matrix engine has work while the vector
+  /// engine has its own.
+  void add_blocks(std::int64_t count, double rows, std::int64_t kv_tiles, double keys) {
+    ShapeBuilder s(count);
+    const double useful = rows * keys / d(kv_tiles);
+    const std::int64_t ahead = std::min(preload_, kv_tiles);
+    const double q_bytes = rows * g_.head_dim * g_.element * (g_.backward ? 3 : 1);  // backward: Q, O and dO
+    s.step(load(Engine::CopyIn, q_bytes / chip_.copy_in.port.count(), query_, {Access{q_, q_bytes}}));
+    s.loop(1);
+    scores(s, useful, 0);
+    s.loop(ahead);
+    if (kv_tiles > ahead) scores(s, useful, ahead);  // tile 0 has no output before it to rescale
+    softmax(s);
+    values(s, useful);
+    s.loop(1);
+    scores(s, useful, ahead);
+    softmax(s);
+    values(s, useful);
+    rescale(s);
+    s.loop(kv_tiles - ahead - 1, 1);
+    const std::int64_t next = std::max<std::int64_t>(1, kv_tiles - ahead);
+    softmax(s);
+    values(s, useful);
+    rescale(s);
+    s.loop(kv_tiles - next, next);
+    rescale(s);
+    finish(s, rows);
+    s.loop(1);
+    b_.program.shapes.push_back(std::move(s.shape));
+  }
+
+  /// S = Q K^T; backward: also dP = dO V^T.
+  void scores(ShapeBuilder& s, double useful, std::int64_t ahead) {
+    const double products = g_.backward ? 2 : 1;
+    s.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), keys_,
+                {Access{k_, g_.kv_tile_bytes, 1, d(ahead)}}));
+    s.step(product(products, {Input{keys_}, Input{query_, false}}, {scores_}, useful));
+    if (g_.through_l2)
+      pass(s, Engine::Store, chip_.store.rate.count(), g_.rows * g_.columns * 4, scores_, passed_scores_);
   }
 
   void softmax(ShapeBuilder& s) {
-    const double elements = rows_ * cols_;
-    const double cycles = std::max((backward_ ? kBackwardOps : kForwardOps) * elements / r_.vector_ops,
-                                   elements / r_.special_ops);
-    if (!via_l2_) {
+    const double elements = g_.rows * g_.columns;
+    const double ops = (g_.backward ? kBackwardOps : kForwardOps) * elements;
+    const double cycles = vector_cycles(chip_.vector, ops, elements);
+    if (!g_.through_l2) {
       s.step(compute(Engine::Vector, cycles, {Input{scores_}}, {probabilities_}));
       return;
     }
-    s.step(exchange(Engine::VectorIn, elements * 4, r_.read_port, in_l2_, in_unit_));
-    s.step(compute(Engine::Vector, cycles, {Input{in_unit_}}, {probabilities_}));
-    s.step(exchange(Engine::VectorOut, elements * q_size_, r_.write_port, probabilities_, back_in_l2_));
+    take(s, elements * 4, passed_scores_);
+    s.step(compute(Engine::Vector, cycles, {Input{taken_}}, {probabilities_}));
+    pass(s, Engine::VectorOut, chip_.vector.write_port.count() * units(), elements * g_.element,
+         probabilities_, passed_probabilities_);
   }
 
-  void values(ShapeBuilder& s) {
-    const double products = backward_ ? 3 : 1;
-    s.step(load(Engine::CopyIn, kv_tile_ / chip_.copy_in.port.count(), values_, {Access{v_, kv_tile_}}));
-    const auto from = via_l2_ ? back_in_l2_ : probabilities_;
-    s.step(compute(Engine::Matrix, matrix_cycles(products), {Input{values_}, Input{from}}, {output_, true},
-                   Flops(products * 2 * useful_ * d(a_.head_dim))));
-    if (via_l2_) {  // the vector engine keeps the running output: each partial product passes through L2
-      const double bytes = rows_ * d(a_.head_dim) * 4;
-      s.step(exchange(Engine::VectorIn, bytes, r_.read_port, kNone, kNone));
-      s.step(compute(Engine::Vector, kRescaleOps * bytes / 4 / r_.vector_ops, {}, {}));
+  /// O += P V; backward: dV, dQ and dK.
+  void values(ShapeBuilder& s, double useful) {
+    const double products = g_.backward ? 3 : 1;
+    const double sums = g_.rows * g_.head_dim * 4;
+    s.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), values_,
+                {Access{v_, g_.kv_tile_bytes}}));
+    if (g_.through_l2) {
+      const double bytes = g_.rows * g_.columns * g_.element;
+      s.step(product(products, {Input{values_}, Input{passed_probabilities_}}, {output_}, useful,
+                     bytes / chip_.copy_in.port.count()));
+      pass(s, Engine::Store, chip_.store.rate.count(), sums, output_, passed_output_);
+    } else {
+      s.step(product(products, {Input{values_}, Input{probabilities_}}, {output_, true}, useful));
     }
-    if (backward_)  // dQ is summed in L2, in fp32
-      s.step(exchange(Engine::Store, rows_ * d(a_.head_dim) * 4, chip_.store.rate.count(), kNone, kNone));
+    if (g_.backward)
+      pass(s, Engine::Store, chip_.store.rate.count(), sums, kNone, kNone);  // dQ is summed in L2
   }
 
+  /// Where products reach the vector engine through L2, it keeps the running output and adds each partial
+  /// product, one tile later: its softmax need not wait for the product of the same tile.
+  void rescale(ShapeBuilder& s) {
+    if (!g_.through_l2) return;
+    const double sums = g_.rows * g_.head_dim * 4;
+    take(s, sums, passed_output_);
+    s.step(compute(Engine::Vector, kRescaleOps * sums / 4 / vector_ops(), {Input{taken_}}, {}));
+  }
+
+  /// Scales the output and writes it. The blocks that share a head merge their results, each a slice.
   void finish(ShapeBuilder& s, double rows) {
-    const double elements = rows * d(a_.head_dim);
-    const double bytes = elements * q_size_ * (backward_ ? 3 : 1);
-    s.step(compute(Engine::Vector, kRescaleOps * elements / r_.vector_ops, {Input{output_}, Input{query_}},
+    const double elements = rows * g_.head_dim;
+    const double bytes = elements * g_.element / d(t_.splits) + (g_.backward ? key_gradient_bytes_ : 0);
+    const Input sums = g_.through_l2 ? Input{} : Input{output_};
+    const Engine writer = g_.through_l2 ? Engine::VectorOut : Engine::Store;
+    const double port = g_.through_l2 ? chip_.vector.write_port.count() * units() : chip_.store.rate.count();
+    s.step(compute(Engine::Vector, kRescaleOps * elements / vector_ops(), {sums, Input{query_}},
                    {probabilities_}));
     if (t_.splits == 1) {
-      s.step(post(Engine::Store, bytes / chip_.store.rate.count(), {probabilities_}, kNone, {o_, bytes}));
+      s.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
       return;
     }
-    // Partial results of the blocks that share a head meet in L2; each block merges its slice.
-    const double partial = elements * 4;
-    s.step(post(Engine::Store, partial / chip_.store.rate.count(), {probabilities_}, merge_,
-                {through_l2_, partial}));
-    s.step(load(Engine::VectorIn, partial / r_.read_port, merged_, {Access{through_l2_, partial}},
-                Input{merge_}));
-    s.step(compute(Engine::Vector, kRescaleOps * elements / r_.vector_ops, {Input{merged_}}, {slice_}));
-    s.step(post(Engine::Store, bytes / d(t_.splits) / chip_.store.rate.count(), {slice_}, kNone,
-                {o_, bytes / d(t_.splits)}));
+    pass(s, writer, port, elements * 4, probabilities_, merge_);
+    s.step(load(Engine::VectorIn, elements * 4 / (chip_.vector.read_port.count() * units()), merged_,
+                {Access{get_, elements * 4}}, Input{merge_}));
+    s.step(
+        compute(Engine::Vector, kRescaleOps * elements / vector_ops(), {Input{merged_}}, {probabilities_}));
+    s.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
   }
 
-  /// Transfers of tiles that live only inside the kernel: L2 carries them, HBM never sees them.
-  Step exchange(Engine engine, double bytes, double port, std::int8_t from, std::int8_t into) {
-    return post(engine, bytes / port, {from}, into, {through_l2_, bytes});
+  /// Products of one score tile with the head dimension. Where operands are fed by an engine of their own,
+  /// the slower of the two sets the pace (the operand buffers let them overlap); `least` bounds it from below
+  /// too.
+  [[nodiscard]] Step product(double products, std::array<Input, 3> inputs, Output output, double useful,
+                             double least = 0) const {
+    const double rate = matrix_rate(chip_, a_.dtype).count() * chip_.matrix.issue_efficiency;
+    const double cycles = products * 2 * g_.rows * g_.columns * g_.head_dim / rate;
+    const double feed =
+        products * g_.head_dim * g_.element *
+        (g_.rows / chip_.operand_feed.a_rate.count() + g_.columns / chip_.operand_feed.b_rate.count());
+    return compute(Engine::Matrix, std::max({cycles, g_.fed ? feed : 0, least}), inputs, output,
+                   Flops(products * 2 * useful * g_.head_dim));
   }
+
+  void pass(ShapeBuilder& s, Engine engine, double port, double bytes, std::int8_t from,
+            std::int8_t into) const {
+    s.step(post(engine, bytes / port, {from}, into, {put_, bytes}));
+  }
+  void take(ShapeBuilder& s, double bytes, std::int8_t from) const {
+    s.step(post(Engine::VectorIn, bytes / (chip_.vector.read_port.count() * units()), {from}, taken_,
+                {get_, bytes}));
+  }
+  [[nodiscard]] double units() const { return d(chip_.vector.units_per_core); }
+  [[nodiscard]] double vector_ops() const { return chip_.vector.ops_per_cycle.count() * units(); }
 
   const AttentionShape& a_;
   const ChipSpec& chip_;
   const AttentionTiling& t_;
-  Rates r_;
-  bool backward_, via_l2_, fed_;
-  std::int64_t kv_tiles_ = 1, kv_per_block_ = 1;
-  double rows_ = 0, cols_ = 0, q_size_ = 2, kv_tile_ = 0, useful_ = 0;
-  std::int8_t k_ = kNone, v_ = kNone, q_ = kNone, o_ = kNone;
-  std::int8_t through_l2_ = kNone;
-  std::int8_t query_ = kNone, keys_ = kNone, values_ = kNone, scores_ = kNone, probabilities_ = kNone,
-              output_ = kNone;
-  std::int8_t in_l2_ = kNone, in_unit_ = kNone, back_in_l2_ = kNone, merge_ = kNone, merged_ = kNone,
-              slice_ = kNone;
-  Builder builder_;
+  Geometry g_;
+  std::int64_t preload_;
+  double key_gradient_bytes_ = 0;  ///< a block's part of dK and dV
+  std::int8_t k_ = kNone, v_ = kNone, q_ = kNone, o_ = kNone, put_ = kNone, get_ = kNone;
+  std::int8_t query_ = kNone, keys_ = kNone, values_ = kNone, scores_ = kNone, probabilities_ = kNone;
+  std::int8_t output_ = kNone, merge_ = kNone, merged_ = kNone;
+  std::int8_t passed_scores_ = kNone, taken_ = kNone, passed_probabilities_ = kNone, passed_output_ = kNone;
+  Builder b_;
 };
 
 }  // namespace
 
-std::int64_t packed_rows(const AttentionShape& a) {
-  const std::int64_t group = a.heads / a.kv_heads;
-  return a.q_len == 1 ? group : a.q_len;
+std::int64_t packed_rows(const AttentionShape& a) { return a.q_len == 1 ? a.heads / a.kv_heads : a.q_len; }
+
+std::optional<Misfit> misfit(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
+  const Geometry g = geometry(a, chip, t);
+  const double staged =
+      g.query_bytes + probability_stages(g) + 4 * g.kv_tile_bytes;  // two stages of K and V each
+  const double sums = score_slot(g) + output_sums(g);
+  const auto bytes = [](double x) { return Bytes(static_cast<std::int64_t>(std::ceil(x))); };
+  if (bytes(staged) > chip.staging.capacity)
+    return Misfit{chip.staging.name, bytes(staged), chip.staging.capacity};
+  if (bytes(sums) > chip.accumulator.capacity)
+    return Misfit{chip.accumulator.name, bytes(sums), chip.accumulator.capacity};
+  return std::nullopt;
 }
 
 TileProgram attention_program(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
-  AttentionBlock block(a, chip, t);
-  const bool packed = a.q_len == 1;  // the heads of a group share one block
-  const std::int64_t heads = a.batch * (packed ? a.kv_heads : a.heads);
-  const std::int64_t rows = packed_rows(a);
-  const std::int64_t q_tiles = ceil_div(rows, t.q);
-  const double rows_per_tile = d(rows) / d(q_tiles);
-  if (a.causal && !packed) {  // longest rows first: the short ones fill the cores at the end
-    for (std::int64_t i = q_tiles; i-- > 0;) {
-      const double last_row = d(a.kv_len - a.q_len) + rows_per_tile * d(i + 1);
-      const double keys = last_row - (rows_per_tile - 1) / 2;
-      const double tile = d(a.kv_len) / d(block.kv_tiles());
-      const auto tiles = static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9));
-      block.add(heads, rows_per_tile, std::clamp<std::int64_t>(tiles, 1, block.kv_tiles()), keys);
-    }
-  } else {
-    block.add(heads * q_tiles * t.splits, rows_per_tile, block.kv_tiles_per_block(),
-              d(a.kv_len) / d(t.splits));
-  }
-  TileProgram& p = block.builder().program;
-  p.label = fmt::format("{}x{}{}", t.q, t.kv, t.splits > 1 ? fmt::format(" split {}", t.splits) : "");
-  p.raster.kind = Raster::Heads;
-  p.raster.splits = t.splits;
-  p.raster.m_tiles = a.causal && !packed ? 1 : q_tiles;
-  p.raster.k_tiles = block.kv_tiles();
-  p.raster.k_tiles_per_split = block.kv_tiles_per_block();
-  p.raster.heads_per_kv = packed ? 1 : a.heads / a.kv_heads;
-  const double kv_bytes = 2 * d(a.batch * a.kv_heads) * d(a.kv_len) * d(a.head_dim) * d(size_of(a.kv_dtype));
-  p.hbm_read_bytes = p.operands[0].resident ? 0 : kv_bytes;
-  return std::move(p);
+  if (const auto m = misfit(a, chip, t)) throw InfeasibleError(describe_misfit(chip, t.q, t.kv, *m));
+  return AttentionTemplate(a, chip, t).write();
 }
 
 }  // namespace xpusim::mapping

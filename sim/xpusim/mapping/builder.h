@@ -1,5 +1,8 @@
 #pragma once
+#include <algorithm>
+
 #include "xpusim/mapping/tile_program.h"
+#include "xpusim/spec/chip.h"
 
 /// Small words to write kernel templates with.
 namespace xpusim::mapping {
@@ -28,7 +31,11 @@ class ShapeBuilder {
   }
   /// Ends a loop over the steps added since the last one. Loops of no repetition leave no trace.
   void loop(std::int64_t repeat, std::int64_t first_iteration = 0) {
-    if (repeat > 0 && shape.steps.size() > begin_)
+    if (repeat <= 0) {
+      shape.steps.resize(begin_);
+      return;
+    }
+    if (shape.steps.size() > begin_)
       shape.loops.push_back({static_cast<std::uint16_t>(begin_),
                              static_cast<std::uint16_t>(shape.steps.size() - begin_), repeat,
                              first_iteration});
@@ -47,6 +54,14 @@ inline Step load(Engine engine, double port_cycles, std::int8_t into, std::array
 inline Step post(Engine engine, double port_cycles, Input from, std::int8_t into, const Access& access) {
   return {engine, StepKind::Post, Cycles(port_cycles), {from}, {into}, {access}, Flops(0)};
 }
+/// Cycles of one core's vector units for so many ordinary and special operations.
+inline double vector_cycles(const VectorSpec& v, double ops, double special) {
+  const double units = static_cast<double>(v.units_per_core);
+  const double ordinary = ops / (v.ops_per_cycle.count() * units);
+  const double functions = special / (v.special_per_cycle.count() * units);
+  return v.special_pipeline == SpecialPipeline::Own ? std::max(ordinary, functions) : ordinary + functions;
+}
+
 inline Step compute(Engine engine, double cycles, std::array<Input, 3> inputs, Output output,
                     Flops flops = Flops(0)) {
   return {engine, StepKind::Compute, Cycles(cycles), inputs, output, {}, flops};

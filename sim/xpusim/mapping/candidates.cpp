@@ -1,19 +1,22 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "xpusim/core/error.h"
-#include "xpusim/mapping/attention.h"
 #include "xpusim/mapping/templates.h"
 
 namespace xpusim::mapping {
 namespace {
 
-/// Tile extents that kernels come in, from the smallest useful one up to the first that covers `extent`.
-std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t least, std::int64_t extent) {
+/// Tile extents that kernels come in, multiples of the grain, from the smallest up to the first that covers
+/// `extent`.
+std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t extent) {
   std::vector<std::int64_t> list;
   for (const std::int64_t size : {16, 32, 64, 128, 192, 256}) {
-    if (size < std::max(grain, least) || size % grain != 0) continue;
-    list.push_back(size);
-    if (size >= extent) break;
+    const std::int64_t rounded = round_up(size, grain);
+    if (!list.empty() && rounded <= list.back()) continue;
+    list.push_back(rounded);
+    if (rounded >= extent) break;
   }
   return list;
 }
@@ -21,8 +24,8 @@ std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t least, std::i
 std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
   const MatrixGranularity& grain = chip.matrix.granularity;
   std::vector<GemmTiling> list;
-  for (const std::int64_t m : extents(grain.m, 16, g.m)) {
-    for (const std::int64_t n : extents(grain.n, 16, g.n)) {
+  for (const std::int64_t m : extents(grain.m, g.m)) {
+    for (const std::int64_t n : extents(grain.n, g.n)) {
       const std::int64_t blocks = ceil_div(g.m, m) * ceil_div(g.n, n) * g.batch;
       list.push_back({m, n, 1});
       // Splitting pays only where blocks are too few for the cores, and each split keeps a deep enough
@@ -53,39 +56,36 @@ std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const Ch
   return list;
 }
 
-template <class Tilings, class Make, class Visit>
-void visit_feasible(const Tilings& tilings, const Make& make, const Visit& visit) {
+/// Visits the programs of the tilings that fit. Where none does, says why the first, smallest one does not.
+template <class Shape, class Tiling, class Make, class Visit>
+void visit_fitting(const Shape& shape, const ChipSpec& chip, const std::vector<Tiling>& tilings,
+                   const Make& make, const Visit& visit) {
   bool any = false;
-  std::string first_reason;
-  for (const auto& tiling : tilings) {
-    try {
-      visit(make(tiling));
-      any = true;
-    } catch (const InfeasibleError& e) {
-      if (first_reason.empty()) first_reason = e.what();
-    }
+  for (const Tiling& t : tilings) {
+    if (misfit(shape, chip, t)) continue;
+    visit(make(shape, chip, t));
+    any = true;
   }
-  if (!any) throw InfeasibleError(first_reason);
+  if (!any) static_cast<void>(make(shape, chip, tilings.front()));
 }
 
 template <class Visit>
 void visit_candidates(const Operator& o, const ChipSpec& chip, const Visit& visit) {
   if (o.kind == OpKind::Gemm) {
-    static_cast<void>(matrix_rate(chip, o.gemm.dtype));
-    visit_feasible(
-        gemm_tilings(o.gemm, chip), [&](const GemmTiling& t) { return gemm_program(o.gemm, chip, t); },
-        visit);
+    visit_fitting(o.gemm, chip, gemm_tilings(o.gemm, chip), gemm_program, visit);
   } else if (o.kind == OpKind::Attention) {
-    static_cast<void>(matrix_rate(chip, o.attention.dtype));
-    visit_feasible(
-        attention_tilings(o.attention, chip),
-        [&](const AttentionTiling& t) { return attention_program(o.attention, chip, t); }, visit);
+    visit_fitting(o.attention, chip, attention_tilings(o.attention, chip), attention_program, visit);
   } else {
     visit(rowwise_program(o, chip));
   }
 }
 
 }  // namespace
+
+std::string describe_misfit(const ChipSpec& chip, std::int64_t rows, std::int64_t columns, const Misfit& m) {
+  return fmt::format("{}: tile {}x{} needs {} B of {}, {} B more than its {} B; take a smaller tile", chip.id,
+                     rows, columns, m.need.count(), m.buffer, (m.need - m.have).count(), m.have.count());
+}
 
 std::vector<TileProgram> candidates(const Operator& o, const ChipSpec& chip) {
   std::vector<TileProgram> list;

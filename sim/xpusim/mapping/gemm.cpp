@@ -12,205 +12,240 @@ namespace {
 
 double d(std::int64_t x) { return static_cast<double>(x); }
 
-/// Everything that a tiling decides, in elements and slots.
-struct Plan {
-  std::int64_t m_tiles, n_tiles, splits, k_blocks;  ///< k_blocks: staging blocks along k, all splits together
-  std::int64_t blocks_per_split;
-  double tile_m, tile_n;         ///< computed (padded) extents of a block
-  double block_k;                ///< elements along k of one staging block, on average
-  double padded_block_k;         ///< what the matrix engine computes of it
-  std::int64_t feeds_per_block;  ///< operand-buffer loads of one staging block
-  std::int64_t staging_slots, operand_slots, accumulator_slots;
-  bool needs_feed;
-};
-
-[[noreturn]] void does_not_fit(const ChipSpec& chip, const GemmTiling& t, std::string_view buffer,
-                               std::int64_t need, std::int64_t have) {
-  throw InfeasibleError(
-      fmt::format("{}: tile {}x{} needs {} B of {}, {} B more than its {} B; take a smaller tile", chip.id,
-                  t.m, t.n, need, buffer, need - have, have));
+std::int64_t a_size(const GemmShape& g) { return size_of(g.dtype); }
+/// Weights may be stored in another type; they are converted on their way into the matrix engine.
+std::int64_t b_size(const GemmShape& g) { return size_of(g.b_is_weight ? g.weight_dtype : g.dtype); }
+/// Cycles of one synchronisation between the blocks of a kernel.
+double sync_cycles(const ChipSpec& c) { return c.overheads.block_sync.count() * c.clock.max.count(); }
+bool needs_feed(const ChipSpec& c) {
+  return c.operand_feed.a_capacity.count() > 0 && c.operand_feed.b_capacity.count() > 0;
+}
+std::int64_t grain_k(const GemmShape& g, const ChipSpec& chip) {
+  return std::max<std::int64_t>(chip.matrix.granularity.k.count() / a_size(g), 1);
 }
 
-/// Depth of a staging block: as deep as leaves four stages, so that copies, feeds and products overlap; two
-/// at least.
-std::int64_t staging_depth(const ChipSpec& chip, const GemmTiling& t, std::int64_t a_size,
-                           std::int64_t b_size, std::int64_t k) {
-  const std::int64_t bytes_per_k = t.m * a_size + t.n * b_size;
-  const std::int64_t unit = std::max<std::int64_t>(chip.matrix.granularity.k.count() / a_size, 1);
-  const auto fits = [&](std::int64_t depth, std::int64_t slots) {
-    return depth * bytes_per_k * slots <= chip.staging.capacity.count();
+/// Depth along k that one slot of the operand buffers holds: they are double-buffered.
+double operand_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
+  const auto depth = [&](Bytes capacity, std::int64_t extent) {
+    return d(capacity.count()) / 2 / d(extent * a_size(g));
   };
-  std::int64_t depth = unit;
-  if (!fits(unit, 2))
-    does_not_fit(chip, t, chip.staging.name, unit * bytes_per_k * 2, chip.staging.capacity.count());
-  while (depth < 512 && depth < k && fits(2 * depth, 4)) depth *= 2;
+  return std::min(depth(chip.operand_feed.a_capacity, t.m), depth(chip.operand_feed.b_capacity, t.n));
+}
+
+/// Depth of a staging block: as deep as leaves four stages, so that copies, feeds and products overlap.
+std::int64_t staging_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
+  constexpr std::int64_t kStages = 4, kDeepest = 512;
+  const std::int64_t stage_bytes_per_k = kStages * (t.m * a_size(g) + t.n * b_size(g));
+  std::int64_t depth = grain_k(g, chip);
+  while (depth < kDeepest && depth < g.k && 2 * depth * stage_bytes_per_k <= chip.staging.capacity.count())
+    depth *= 2;
   return depth;
 }
 
-Plan plan(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
-  const MatrixGranularity& grain = chip.matrix.granularity;
-  const std::int64_t a_size = size_of(g.dtype);
-  const std::int64_t b_size = size_of(g.b_is_weight ? g.weight_dtype : g.dtype);
-  Plan p{};
-  p.m_tiles = ceil_div(g.m, t.m);
-  p.n_tiles = ceil_div(g.n, t.n);
-  const bool even = chip.matrix.tile_shapes == TileShapes::Flexible;
-  p.tile_m = d(even ? round_up(ceil_div(g.m, p.m_tiles), grain.m) : t.m);
-  p.tile_n = d(even ? round_up(ceil_div(g.n, p.n_tiles), grain.n) : t.n);
-
-  const std::int64_t depth = staging_depth(chip, t, a_size, b_size, g.k);
-  p.k_blocks = ceil_div(g.k, depth);
-  p.splits = std::min(t.split_k, p.k_blocks);
-  p.blocks_per_split = ceil_div(p.k_blocks, p.splits);
-  p.k_blocks = p.blocks_per_split * p.splits;
-  p.block_k = d(g.k) / d(p.k_blocks);
-  p.padded_block_k = std::max(p.block_k, d(std::max<std::int64_t>(grain.k.count() / a_size, 1)));
-  p.staging_slots =
-      std::max<std::int64_t>(chip.staging.capacity.count() / (depth * (t.m * a_size + t.n * b_size)), 2);
-
-  const std::int64_t sums = t.m * t.n * 4;
-  if (sums > chip.accumulator.capacity.count())
-    does_not_fit(chip, t, chip.accumulator.name, sums, chip.accumulator.capacity.count());
-  p.accumulator_slots = chip.accumulator.capacity.count() / sums;
-
-  p.needs_feed = chip.operand_feed.a_capacity.count() > 0 && chip.operand_feed.b_capacity.count() > 0;
-  p.operand_slots = 2;
-  p.feeds_per_block = 1;
-  if (p.needs_feed) {
-    const double a_slot = d(chip.operand_feed.a_capacity.count()) / 2 / (d(t.m) * d(a_size));
-    const double b_slot = d(chip.operand_feed.b_capacity.count()) / 2 / (d(t.n) * d(a_size));
-    const double deepest = std::min(a_slot, b_slot);
-    if (deepest < 1)
-      does_not_fit(chip, t, "operand buffers", std::max(t.m, t.n) * a_size * 2,
-                   std::min(chip.operand_feed.a_capacity.count(), chip.operand_feed.b_capacity.count()));
-    p.feeds_per_block = static_cast<std::int64_t>(std::ceil(p.padded_block_k / deepest));
+/// Writes the program of one tiling.
+class GemmTemplate {
+ public:
+  GemmTemplate(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) : g_(g), chip_(chip) {
+    cut(t);
+    b_.program.label = fmt::format("{}x{}x{:.0f}", t.m, t.n, block_k_);
+    if (splits_ > 1) b_.program.label += fmt::format(" split {}", splits_);
+    declare_operands();
+    declare_buffers(t);
   }
-  return p;
-}
 
-/// Rows of tiles that one wave works on: chosen so that the wave touches the fewest operand bytes.
-std::int64_t raster_group(const Plan& p, const ChipSpec& chip) {
-  const double at_once = d(std::min(chip.cores.count, p.m_tiles * p.n_tiles));
-  const auto rows = static_cast<std::int64_t>(std::llround(std::sqrt(at_once * p.tile_n / p.tile_m)));
-  return std::clamp<std::int64_t>(rows, 1, p.m_tiles);
-}
+  TileProgram write() {
+    ShapeBuilder s(tiles_ * splits_ * g_.batch);
+    product_loop(s);
+    splits_ == 1 ? store(s) : store_split(s);
+    b_.program.shapes.push_back(std::move(s.shape));
+    set_raster();
+    return std::move(b_.program);
+  }
 
-/// Closed-form HBM reads: compulsory where the operands fit L2; else one pass over the operands of each wave.
-double hbm_reads(const Plan& p, const ChipSpec& chip, double a_bytes, double b_bytes, bool a_resident,
-                 std::int64_t group_m) {
-  const double compulsory = (a_resident ? 0 : a_bytes) + b_bytes;
-  if (a_bytes + b_bytes <= d(chip.l2.capacity.count())) return compulsory;
-  const double tiles = d(p.m_tiles * p.n_tiles);
-  const double at_once = std::min(d(chip.cores.count) / d(p.splits), tiles);
-  const double rows = std::min(d(group_m), d(p.m_tiles));
-  const double cols = std::min(std::max(at_once / rows, 1.0), d(p.n_tiles));
-  const double per_wave = a_bytes * rows / d(p.m_tiles) + b_bytes * cols / d(p.n_tiles);
-  // Inside a group the rows of A stay in L2 from wave to wave when they fit.
-  const double a_rows = a_bytes * rows / d(p.m_tiles);
-  const double groups = std::ceil(d(p.m_tiles) / rows);
-  if (a_rows + b_bytes * cols / d(p.n_tiles) <= d(chip.l2.capacity.count()))
-    return std::max(compulsory, a_bytes + b_bytes * groups);
-  return std::max(compulsory, per_wave * tiles / at_once);
-}
+ private:
+  void cut(const GemmTiling& t) {
+    m_tiles_ = ceil_div(g_.m, t.m);
+    n_tiles_ = ceil_div(g_.n, t.n);
+    tiles_ = m_tiles_ * n_tiles_;
+    const MatrixGranularity& grain = chip_.matrix.granularity;
+    const bool even = chip_.matrix.tile_shapes == TileShapes::Flexible;
+    tile_m_ = d(even ? round_up(ceil_div(g_.m, m_tiles_), grain.m) : t.m);
+    tile_n_ = d(even ? round_up(ceil_div(g_.n, n_tiles_), grain.n) : t.n);
+
+    depth_ = staging_depth(g_, chip_, t);
+    const std::int64_t k_blocks = ceil_div(g_.k, depth_);
+    splits_ = std::min(t.split_k, k_blocks);
+    blocks_per_split_ = ceil_div(k_blocks, splits_);
+    k_blocks_ = blocks_per_split_ * splits_;
+    block_k_ = d(g_.k) / d(k_blocks_);
+    padded_block_k_ = std::max(block_k_, d(grain_k(g_, chip_)));
+    feeds_ = needs_feed(chip_)
+                 ? static_cast<std::int64_t>(std::ceil(padded_block_k_ / operand_depth(g_, chip_, t)))
+                 : 1;
+  }
+
+  void declare_operands() {
+    a_bytes_ = d(g_.m * a_size(g_)) * d(g_.k);
+    b_bytes_ = d(g_.n * b_size(g_)) * d(g_.k);
+    c_bytes_ = d(g_.m) * d(g_.n) * 2;  // 16-bit results, also of 8-bit operands
+    const double l2 = d(chip_.l2.capacity.count());
+    const double batch = d(g_.batch);
+    // Activations were written by the kernel before: in L2 while all that this one touches fits beside them.
+    const bool all_fit = (a_bytes_ + b_bytes_ + c_bytes_) * batch <= l2;
+    const bool a_resident = all_fit || a_bytes_ * batch <= l2 / 2;
+    // Weights that come round soon enough are still there.
+    const double between_uses = (a_bytes_ + c_bytes_ + b_bytes_ * d(g_.weight_copies)) * batch;
+    const bool b_resident =
+        g_.b_is_weight ? g_.weight_copies > 0 && between_uses <= l2 : all_fit || b_bytes_ * batch <= l2 / 2;
+    a_tile_ = a_bytes_ / d(m_tiles_ * k_blocks_);
+    b_tile_ = b_bytes_ / d(n_tiles_ * k_blocks_);
+    a_ = b_.operand({"A", m_tiles_ * k_blocks_ * g_.batch, a_tile_, a_resident});
+    w_ = b_.operand({"B", n_tiles_ * k_blocks_ * g_.batch, b_tile_, b_resident});
+    c_ = b_.operand({.name = "C", .write = true, .hbm_share = all_fit ? 0.0 : 1.0});
+  }
+
+  void declare_buffers(const GemmTiling& t) {
+    const std::int64_t stage = depth_ * (t.m * a_size(g_) + t.n * b_size(g_));
+    staging_ =
+        b_.buffer(chip_.staging.name, std::max<std::int64_t>(chip_.staging.capacity.count() / stage, 2));
+    sums_ = b_.buffer(chip_.accumulator.name, chip_.accumulator.capacity.count() / (t.m * t.n * 4));
+    if (needs_feed(chip_)) fed_ = b_.buffer("operand buffers", 2);
+  }
+
+  /// One multicast read serves neighbouring cores: of the larger tile, where enough blocks want it at once.
+  void set_multicast(Access& a, Access& w) const {
+    const std::int64_t cores = chip_.cores.multicast_cores;
+    const bool a_larger = tile_m_ >= tile_n_;
+    const bool a_shared = n_tiles_ >= cores && (a_larger || m_tiles_ < cores);
+    const bool w_shared = m_tiles_ >= cores && !a_shared;
+    if (a_shared) a.l2_share = 1 / d(cores);
+    if (w_shared) w.l2_share = 1 / d(cores);
+  }
+
+  void product_loop(ShapeBuilder& s) const {
+    Access a{a_, a_tile_}, w{w_, b_tile_};
+    set_multicast(a, w);
+    s.step(load(Engine::CopyIn, (a.bytes + w.bytes) / chip_.copy_in.port.count(), staging_, {a, w}));
+
+    const double feeds = d(feeds_);
+    const double rate = matrix_rate(chip_, g_.dtype).count() * chip_.matrix.issue_efficiency;
+    const double depth = padded_block_k_ / feeds;
+    const double product = 2 * tile_m_ * tile_n_ * depth / rate;
+    const double feed =
+        (tile_m_ / chip_.operand_feed.a_rate.count() + tile_n_ / chip_.operand_feed.b_rate.count()) *
+        d(a_size(g_)) * depth;
+    const Flops flops(2 * d(g_.m) * d(g_.n) * d(g_.k) / (d(tiles_ * k_blocks_) * feeds));
+    for (std::int64_t i = 0; i < feeds_; ++i) {
+      if (needs_feed(chip_)) {
+        s.step(compute(Engine::Feed, feed, {Input{staging_, i + 1 == feeds_}}, {fed_}));
+        s.step(compute(Engine::Matrix, product, {Input{fed_}}, {sums_, true}, flops));
+      } else {  // the matrix engine reads the staging buffer as it computes
+        s.step(compute(Engine::Matrix, std::max(product, feed), {Input{staging_}}, {sums_, true}, flops));
+      }
+    }
+    s.loop(blocks_per_split_);
+  }
+
+  void store(ShapeBuilder& s) const {
+    const double bytes = c_bytes_ / d(tiles_);
+    s.step(post(Engine::Store, bytes / chip_.store.rate.count(), {sums_}, kNone, {c_, bytes}));
+    s.loop(1);
+  }
+
+  /// The fp32 sums of a tile's splits meet in L2; each split's block then adds up and writes its slice of the
+  /// tile.
+  void store_split(ShapeBuilder& s) {
+    const auto sums_out = b_.operand({.name = "partial sums", .write = true, .hbm_share = 0});
+    const auto sums_in = b_.operand({.name = "partial sums", .resident = true});
+    const auto met = b_.buffer("partial sums in L2", 2);
+    const auto synchronised = b_.buffer("sums of all splits", 2);
+    const auto gathered = b_.buffer("gathered sums", 2);
+    const auto slice = b_.buffer("slice of the tile", 2);
+    const double c_tile = c_bytes_ / d(tiles_);
+    const double partial = 2 * c_tile;  // fp32 for 16 bit
+    const double slice_bytes = c_tile / d(splits_);
+    const double units = d(chip_.vector.units_per_core);
+    s.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met, {sums_out, partial}));
+    s.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{met}}, {synchronised}));
+    s.step(load(Engine::VectorIn, partial / units / chip_.vector.read_port.count(), gathered,
+                {Access{sums_in, partial}}, Input{synchronised}));
+    s.step(compute(Engine::Vector, partial / 4 / units / chip_.vector.ops_per_cycle.count(),
+                   {Input{gathered}}, {slice}));
+    s.step(post(Engine::Store, slice_bytes / chip_.store.rate.count(), {slice}, kNone, {c_, slice_bytes}));
+    s.loop(1);
+  }
+
+  void set_raster() {
+    RasterSpec& r = b_.program.raster;
+    r.kind = Raster::Grid;
+    r.m_tiles = m_tiles_;
+    r.n_tiles = n_tiles_;
+    r.splits = splits_;
+    r.batch = g_.batch;
+    r.k_tiles = k_blocks_;
+    r.k_tiles_per_split = blocks_per_split_;
+    // A wave of r rows and c columns of tiles (r c = cores) reads r tile_m + c tile_n: least where the two
+    // are equal.
+    const double at_once = d(std::min(chip_.cores.count, tiles_));
+    r.group_m = std::clamp<std::int64_t>(std::llround(std::sqrt(at_once * tile_n_ / tile_m_)), 1, m_tiles_);
+
+    const double batch = d(g_.batch);
+    b_.program.hbm_read_bytes = hbm_reads(d(r.group_m)) * batch;
+    b_.program.hbm_write_bytes =
+        b_.program.operands[static_cast<std::size_t>(c_)].hbm_share * c_bytes_ * batch;
+  }
+
+  /// Closed-form HBM reads of one product. Where both operands fit L2, each is read once. Else the rows of a
+  /// raster group stay while its columns pass, if a group's rows fit; else every wave reads its operands
+  /// anew.
+  [[nodiscard]] double hbm_reads(double group_m) const {
+    const double l2 = d(chip_.l2.capacity.count());
+    const bool a_resident = b_.program.operands[0].resident, b_resident = b_.program.operands[1].resident;
+    const double compulsory = (a_resident ? 0 : a_bytes_) + (b_resident ? 0 : b_bytes_);
+    if (a_bytes_ + b_bytes_ <= l2) return compulsory;
+    const double at_once = std::min(d(chip_.cores.count) / d(splits_), d(tiles_));
+    const double columns = std::clamp(at_once / group_m, 1.0, d(n_tiles_));
+    const double a_of_group = a_bytes_ * group_m / d(m_tiles_);
+    const double b_of_wave = b_bytes_ * columns / d(n_tiles_);
+    const double groups = std::ceil(d(m_tiles_) / group_m);
+    const double reads = a_of_group + b_of_wave <= l2 ? a_bytes_ + b_bytes_ * groups
+                                                      : (a_of_group + b_of_wave) * d(tiles_) / at_once;
+    return std::max(compulsory, reads);
+  }
+
+  const GemmShape& g_;
+  const ChipSpec& chip_;
+  std::int64_t m_tiles_ = 1, n_tiles_ = 1, tiles_ = 1;
+  std::int64_t depth_ = 1;     ///< of a staging block at most
+  std::int64_t k_blocks_ = 1;  ///< staging blocks along k, all splits together
+  std::int64_t splits_ = 1, blocks_per_split_ = 1;
+  std::int64_t feeds_ = 1;          ///< loads of the operand buffers from one staging block
+  double tile_m_ = 1, tile_n_ = 1;  ///< what a block computes, padding included
+  double block_k_ = 1;              ///< of a staging block on average
+  double padded_block_k_ = 1;       ///< what the matrix engine computes of it
+  double a_bytes_ = 0, b_bytes_ = 0, c_bytes_ = 0, a_tile_ = 0, b_tile_ = 0;
+  std::int8_t a_ = kNone, w_ = kNone, c_ = kNone, staging_ = kNone, sums_ = kNone, fed_ = kNone;
+  Builder b_;
+};
 
 }  // namespace
 
+std::optional<Misfit> misfit(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
+  const auto over = [](std::string_view buffer, std::int64_t need, Bytes have) -> std::optional<Misfit> {
+    if (need <= have.count()) return std::nullopt;
+    return Misfit{std::string(buffer), Bytes(need), have};
+  };
+  const std::int64_t stage = grain_k(g, chip) * (t.m * a_size(g) + t.n * b_size(g));
+  if (auto m = over(chip.staging.name, 2 * stage, chip.staging.capacity)) return m;
+  if (auto m = over(chip.accumulator.name, t.m * t.n * 4, chip.accumulator.capacity)) return m;
+  if (!needs_feed(chip)) return std::nullopt;
+  if (auto m = over("operand buffer A", 2 * t.m * a_size(g), chip.operand_feed.a_capacity)) return m;
+  return over("operand buffer B", 2 * t.n * a_size(g), chip.operand_feed.b_capacity);
+}
+
 TileProgram gemm_program(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
-  const Plan p = plan(g, chip, t);
-  const double a_size = d(size_of(g.dtype));
-  const double b_size = d(size_of(g.b_is_weight ? g.weight_dtype : g.dtype));
-  const double a_bytes = d(g.m) * d(g.k) * a_size;
-  const double b_bytes = d(g.n) * d(g.k) * b_size;
-  const double c_bytes = d(g.m) * d(g.n) * 2;
-  const double l2 = d(chip.l2.capacity.count());
-  const std::int64_t tiles = p.m_tiles * p.n_tiles;
-
-  Builder b;
-  b.program.label = fmt::format("{}x{}x{:.0f}{}", t.m, t.n, p.block_k,
-                                p.splits > 1 ? fmt::format(" split {}", p.splits) : "");
-  const double total_bytes = (a_bytes + b_bytes + c_bytes) * d(g.batch);
-  const double a_tile = a_bytes / d(p.m_tiles * p.k_blocks);
-  const double b_tile = b_bytes / d(p.n_tiles * p.k_blocks);
-  // Activations were written by the kernel before: in L2 while they leave room for what streams past them.
-  const bool a_resident = a_bytes * d(g.batch) <= l2 / 2;
-  const auto a = b.operand({"A", p.m_tiles * p.k_blocks * g.batch, a_tile, a_resident});
-  const auto w = b.operand(
-      {"B", p.n_tiles * p.k_blocks * g.batch, b_tile, !g.b_is_weight && b_bytes * d(g.batch) <= l2 / 2});
-  const auto c = b.operand({.name = "C", .write = true, .hbm_share = total_bytes > l2 ? 1.0 : 0.0});
-
-  const auto staging = b.buffer(chip.staging.name, p.staging_slots);
-  const auto sums = b.buffer(chip.accumulator.name, p.accumulator_slots);
-  const auto operands = p.needs_feed ? b.buffer("operand buffers", p.operand_slots) : kNone;
-
-  // One multicast read serves neighbouring cores: of the larger tile, where several blocks want it at once.
-  const double multicast = d(chip.cores.multicast_cores);
-  const bool share_a =
-      p.tile_m >= p.tile_n ? p.n_tiles >= chip.cores.multicast_cores : p.m_tiles < chip.cores.multicast_cores;
-  const bool can_share = (share_a ? p.n_tiles : p.m_tiles) >= chip.cores.multicast_cores;
-  const double a_share = can_share && share_a ? 1 / multicast : 1;
-  const double b_share = can_share && !share_a ? 1 / multicast : 1;
-
-  const double feeds = d(p.feeds_per_block);
-  const double product_flops =
-      2 * d(g.m) * d(g.n) * d(g.k) * d(g.batch) / (d(tiles * p.k_blocks) * feeds * d(g.batch));
-  double product_cycles = 2 * p.tile_m * p.tile_n * p.padded_block_k / feeds /
-                          (matrix_rate(chip, g.dtype).count() * chip.matrix.issue_efficiency);
-  // Weights of another type are converted on their way through the vector engine's registers or the feed.
-  const double feed_cycles = (p.tile_m * a_size / chip.operand_feed.a_rate.count() +
-                              p.tile_n * a_size / chip.operand_feed.b_rate.count()) *
-                             p.padded_block_k / feeds;
-  if (!p.needs_feed) product_cycles = std::max(product_cycles, feed_cycles);
-
-  ShapeBuilder s(tiles * p.splits * g.batch);
-  s.step(load(Engine::CopyIn, (a_tile + b_tile) / chip.copy_in.port.count(), staging,
-              {Access{a, a_tile, a_share}, Access{w, b_tile, b_share}}));
-  for (std::int64_t i = 0; i < p.feeds_per_block; ++i) {
-    const bool last = i + 1 == p.feeds_per_block;
-    if (p.needs_feed) {
-      s.step(compute(Engine::Feed, feed_cycles, {Input{staging, last}}, {operands}));
-      s.step(compute(Engine::Matrix, product_cycles, {Input{operands}}, {sums, true}, Flops(product_flops)));
-    } else {
-      s.step(compute(Engine::Matrix, product_cycles, {Input{staging}}, {sums, true}, Flops(product_flops)));
-    }
-  }
-  s.loop(p.blocks_per_split);
-
-  const double c_tile = c_bytes / d(tiles);
-  if (p.splits == 1) {
-    s.step(post(Engine::Store, c_tile / chip.store.rate.count(), {sums}, kNone, {c, c_tile}));
-  } else {  // fp32 partial sums meet in L2; each block of a tile then adds up and writes its slice of it
-    const auto partial = b.operand({.name = "partial sums", .write = true, .hbm_share = 0});
-    const auto partial_in = b.operand({.name = "partial sums", .resident = true});
-    const auto gathered = b.buffer("partial sums", 2);
-    const auto slice = b.buffer("slice", 2);
-    const double bytes = 2 * c_tile;
-    const auto met = b.buffer("partial sums in L2", 2);
-    s.step(post(Engine::Store, bytes / chip.store.rate.count(), {sums}, met, {partial, bytes}));
-    s.step(load(Engine::VectorIn, bytes / d(chip.vector.units_per_core) / chip.vector.read_port.count(),
-                gathered, {Access{partial_in, bytes}}, Input{met}));
-    s.step(compute(Engine::Vector,
-                   bytes / 4 / d(chip.vector.units_per_core) / chip.vector.ops_per_cycle.count(),
-                   {Input{gathered}}, {slice}));
-    s.step(post(Engine::Store, c_tile / d(p.splits) / chip.store.rate.count(), {slice}, kNone,
-                {c, c_tile / d(p.splits)}));
-  }
-  s.loop(1);
-  b.program.shapes.push_back(std::move(s.shape));
-
-  RasterSpec& r = b.program.raster;
-  r.kind = Raster::Grid;
-  r.m_tiles = p.m_tiles;
-  r.n_tiles = p.n_tiles;
-  r.splits = p.splits;
-  r.batch = g.batch;
-  r.group_m = raster_group(p, chip);
-  r.k_tiles = p.k_blocks;
-  r.k_tiles_per_split = p.blocks_per_split;
-  b.program.hbm_read_bytes = hbm_reads(p, chip, a_bytes, b_bytes, a_resident, r.group_m) * d(g.batch);
-  if (b.program.operands[1].resident)
-    b.program.hbm_read_bytes = std::max(0.0, b.program.hbm_read_bytes - b_bytes * d(g.batch));
-  b.program.hbm_write_bytes = b.program.operands[2].hbm_share * c_bytes * d(g.batch);
-  return std::move(b.program);
+  if (const auto m = misfit(g, chip, t)) throw InfeasibleError(describe_misfit(chip, t.m, t.n, *m));
+  return GemmTemplate(g, chip, t).write();
 }
 
 }  // namespace xpusim::mapping

@@ -40,10 +40,7 @@ TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
   const auto in = b.buffer("loaded", static_cast<std::int64_t>(kSlots));
   const auto out = b.buffer("results", static_cast<std::int64_t>(kSlots));
 
-  // Ordinary and special operations have their own pipelines and overlap.
-  const double cycles = std::max(c.vector_ops / chip.vector.ops_per_cycle.count(),
-                                 c.special_ops / chip.vector.special_per_cycle.count()) /
-                        units / n;
+  const double cycles = vector_cycles(chip.vector, c.vector_ops / n, c.special_ops / n);
   ShapeBuilder s(blocks);
   s.step(load(Engine::VectorIn, reads / n / units / chip.vector.read_port.count(), in,
               {Access{state, c.weight_bytes / n}, Access{input, c.input_bytes / n}}));

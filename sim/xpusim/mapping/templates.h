@@ -1,5 +1,7 @@
 #pragma once
 #include <functional>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "xpusim/mapping/tile_program.h"
@@ -16,10 +18,32 @@ struct GemmTiling {
   std::int64_t split_k = 1;
 };
 
+/// A flash-attention tiling: query rows of one block, keys of one iteration, and blocks that share one head's
+/// keys.
+struct AttentionTiling {
+  std::int64_t q = 128, kv = 128;
+  std::int64_t splits = 1;
+};
+
+/// Why a tiling does not run on a chip: the buffer that is too small for it.
+struct Misfit {
+  std::string buffer;
+  Bytes need, have;
+};
+[[nodiscard]] std::string describe_misfit(const ChipSpec&, std::int64_t rows, std::int64_t columns,
+                                          const Misfit&);
+
+[[nodiscard]] std::optional<Misfit> misfit(const GemmShape&, const ChipSpec&, const GemmTiling&);
+[[nodiscard]] std::optional<Misfit> misfit(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
+
 /// The program of one tiling. Throws InfeasibleError when it does not fit the chip's buffers (says which, by
 /// how much).
 [[nodiscard]] TileProgram gemm_program(const GemmShape&, const ChipSpec&, const GemmTiling&);
+[[nodiscard]] TileProgram attention_program(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
 [[nodiscard]] TileProgram rowwise_program(const Operator&, const ChipSpec&);
+
+/// Query rows that share their keys: the heads of one group stand under each other (grouped-query decoding).
+[[nodiscard]] std::int64_t packed_rows(const AttentionShape&);
 
 /// All programs worth trying for an operator, in a fixed order. Never empty: throws InfeasibleError when
 /// nothing fits.

@@ -7,20 +7,26 @@ namespace {
 
 /// Rows of tiles in groups of group_m, column by column inside a group: neighbours in time share operands in
 /// L2.
-Block grid_block(const RasterSpec& r, std::int64_t index) {
-  const std::int64_t split = index % r.splits;
-  std::int64_t tile = (index / r.splits) % (r.m_tiles * r.n_tiles);
-  const std::int64_t batch = index / (r.splits * r.m_tiles * r.n_tiles);
+struct TilePlace {
+  std::int64_t m, n;
+};
+TilePlace tile_place(const RasterSpec& r, std::int64_t tile) {
   const std::int64_t group_size = r.group_m * r.n_tiles;
   const std::int64_t first_m = tile / group_size * r.group_m;
   const std::int64_t rows = std::min(r.group_m, r.m_tiles - first_m);
   tile %= group_size;
-  const std::int64_t m = first_m + tile % rows;
-  const std::int64_t n = tile / rows;
+  return {first_m + tile % rows, tile / rows};
+}
+
+Block grid_block(const RasterSpec& r, std::int64_t index) {
+  const std::int64_t split = index % r.splits;
+  const std::int64_t tiles = r.m_tiles * r.n_tiles;
+  const TilePlace at = tile_place(r, index / r.splits % tiles);
+  const std::int64_t batch = index / (r.splits * tiles);
   const std::int64_t k0 = split * r.k_tiles_per_split;
   Block b;
-  b.first_tile[0] = (batch * r.m_tiles + m) * r.k_tiles + k0;
-  b.first_tile[1] = (batch * r.n_tiles + n) * r.k_tiles + k0;
+  b.first_tile[0] = (batch * r.m_tiles + at.m) * r.k_tiles + k0;
+  b.first_tile[1] = (batch * r.n_tiles + at.n) * r.k_tiles + k0;
   return b;
 }
 
@@ -72,7 +78,7 @@ ProgramTotals totals(const TileProgram& p) {
           if (a.operand == kNone) continue;
           const bool write = p.operands[static_cast<std::size_t>(a.operand)].write;
           (write ? t.store_bytes : t.load_bytes) += a.bytes * times;
-          t.l2_bytes += a.bytes * a.l2_share * times;
+          (write ? t.l2_write_bytes : t.l2_read_bytes) += a.bytes * a.l2_share * times;
           t.transactions += loop.repeat * shape.count;
         }
       }

@@ -45,7 +45,6 @@ struct Access {
   double bytes = 0;       ///< through this core's port
   double l2_share = 1;    ///< of bytes, charged to L2 (one multicast read serves several cores)
   double tag_offset = 0;  ///< tiles ahead of the loop's iteration
-  bool advances = true;   ///< the tile changes with the iteration
 };
 
 struct Step {
@@ -79,8 +78,8 @@ struct BufferSlots {
   std::int64_t slots = 2;
 };
 inline constexpr std::int64_t kMaxSlots = 16;
-inline constexpr std::size_t kMaxBuffers = 10;
-inline constexpr std::size_t kMaxOperands = 4;
+inline constexpr std::size_t kMaxBuffers = 12;
+inline constexpr std::size_t kMaxOperands = 6;
 
 /// A tensor that the program reads or writes, as tiles of equal size.
 struct Operand {
@@ -130,9 +129,10 @@ struct Block {
 /// What a program moves and computes in all, summed over blocks.
 struct ProgramTotals {
   Flops flops;
-  double load_bytes = 0;   ///< into cores
-  double store_bytes = 0;  ///< out of cores
-  double l2_bytes = 0;     ///< charged to L2, both directions
+  double load_bytes = 0;     ///< into cores
+  double store_bytes = 0;    ///< out of cores
+  double l2_read_bytes = 0;  ///< charged to L2: multicast reads count once
+  double l2_write_bytes = 0;
   std::array<double, kEngines> busy_cycles{};
   std::int64_t transactions = 0;  ///< tile loads, computations and stores
 };

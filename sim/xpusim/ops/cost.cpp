@@ -12,7 +12,8 @@ Cost gemm_cost(const GemmShape& g) {
   c.matrix_flops = Flops(2 * d(g.m) * d(g.n) * d(g.k) * d(g.batch));
   c.matrix_dtype = g.dtype;
   const double b_bytes = d(g.n) * d(g.k) * d(g.batch) * d(size_of(g.b_is_weight ? g.weight_dtype : g.dtype));
-  (g.b_is_weight ? c.weight_bytes : c.input_bytes) = b_bytes;
+  const bool cold = g.b_is_weight && g.weight_copies == 0;  // rotated weights may still be in L2
+  (cold ? c.weight_bytes : c.input_bytes) = b_bytes;
   c.input_bytes += d(g.m) * d(g.k) * d(g.batch) * d(size_of(g.dtype));
   c.output_bytes = d(g.m) * d(g.n) * d(g.batch) * 2;  // 16-bit results, also of 8-bit operands
   return c;

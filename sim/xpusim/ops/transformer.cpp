@@ -277,15 +277,21 @@ MemoryUse memory_per_rank(const ModelSpec& m, const ScenarioSpec& s, const Paral
   return use;
 }
 
-void check_memory(const ModelSpec& m, const ScenarioSpec& s, const Parallelism& p, Bytes capacity,
-                  std::string_view chip) {
+void check_memory(const ModelSpec& m, const ScenarioSpec& s, const Parallelism& p, std::int64_t devices,
+                  Bytes capacity, std::string_view chip) {
   const double have = d(capacity.count());
   const double need = memory_per_rank(m, s, p).total();
   if (need <= have) return;
   std::string advice = "no tensor parallelism of this batch fits";
   for (std::int64_t tensor = p.tensor + 1; tensor <= m.heads; ++tensor) {
-    if (!indivisible(m, tensor).empty() || memory_per_rank(m, s, {tensor, p.data}).total() > have) continue;
+    // With data left to the system, more tensor parallelism means fewer replicas.
+    const std::int64_t data = s.parallel.data > 0 ? p.data : std::max<std::int64_t>(1, devices / tensor);
+    if (!indivisible(m, tensor).empty() || s.batch % data != 0) continue;
+    if (s.parallel.data == 0 && tensor <= devices && devices % tensor != 0) continue;
+    if (memory_per_rank(m, s, {tensor, data}).total() > have) continue;
     advice = fmt::format("scenario.parallel.tensor={} is the least that fits", tensor);
+    if (tensor * data > devices)
+      advice += fmt::format(", on {} devices instead of {}", tensor * data, devices);
     break;
   }
   const double gib = 0x1p30;

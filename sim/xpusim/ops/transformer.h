@@ -32,9 +32,9 @@ struct MemoryUse {
 [[nodiscard]] MemoryUse memory_per_rank(const ModelSpec&, const ScenarioSpec&, const Parallelism&);
 
 /// Throws InfeasibleError when a rank needs more than `capacity`: by how much, and the least tensor
-/// parallelism that fits.
-void check_memory(const ModelSpec&, const ScenarioSpec&, const Parallelism&, Bytes capacity,
-                  std::string_view chip);
+/// parallelism that fits (on the `devices` there are, or on more).
+void check_memory(const ModelSpec&, const ScenarioSpec&, const Parallelism&, std::int64_t devices,
+                  Bytes capacity, std::string_view chip);
 
 /// Tokens that one step of the whole system brings forward.
 [[nodiscard]] double tokens_per_step(const ScenarioSpec&);

@@ -69,7 +69,7 @@ struct Result {
   [[nodiscard]] double tokens_per_s() const { return total.count() > 0 ? tokens / total.count() : 0; }
   [[nodiscard]] double tokens_per_s_per_chip() const { return tokens_per_s() / static_cast<double>(chips); }
   [[nodiscard]] FlopsPerSecond flops_per_s_per_device() const {
-    return FlopsPerSecond(flops.count() / total.count());
+    return FlopsPerSecond(total.count() > 0 ? flops.count() / total.count() : 0);
   }
 };
 
@@ -88,7 +88,7 @@ struct Result {
 [[nodiscard]] std::string to_table(const std::vector<Result>&);
 
 /// Writes a file under a temporary name and renames it, so that an interrupted run leaves no half of one.
-/// Throws std::runtime_error with the path and the reason.
+/// Creates missing folders. Throws std::runtime_error with the path and the reason.
 void write_file(const std::string& path, const std::string& content);
 
 }  // namespace xpusim::result

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include "xpusim/core/fields.h"
@@ -98,6 +99,7 @@ void add_speed(Comparison& c, const std::vector<Result>& results) {
   }
   if (results.size() > 1)
     c.row("speed against the first", [&](const Result& r) {
+      if (r.total.count() <= 0) return std::string("-");
       return fmt::format("{:.2f}x", first.total / r.total * (first.tokens > 0 ? r.tokens / first.tokens : 1));
     });
   c.row("TFLOP/s per device",

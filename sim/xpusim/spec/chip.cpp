@@ -75,6 +75,8 @@ void describe(Fields& f, VectorSpec& c) {
   f.required("read_port", c.read_port, "what one unit can take from L2", positive());
   f.required("write_port", c.write_port, "what one unit can write to L2", positive());
   f.required("buffer", c.buffer, "scratch memory of one unit", positive());
+  f.required("special_pipeline", c.special_pipeline,
+             "special functions beside other operations, or in turn with them");
   f.required("exchange", c.exchange, "where tiles pass between matrix and vector engine");
 }
 
@@ -86,6 +88,7 @@ void describe(Fields& f, CoresSpec& c) {
 void describe(Fields& f, L2Spec& c) {
   f.required("capacity", c.capacity, "capacity of one die", positive());
   f.required("bandwidth", c.bandwidth, "read bandwidth of one die", positive());
+  f.required("write_bandwidth", c.write_bandwidth, "write bandwidth of one die, beside reads", positive());
   f.required("latency", c.latency, "load-to-use latency of a hit", at_least(0));
 }
 
@@ -99,12 +102,19 @@ void describe(Fields& f, HbmSpec& c) {
 
 void describe(Fields& f, DieToDieSpec& c) {
   f.required("bandwidth", c.bandwidth, "bandwidth between the dies, per direction", positive());
+  f.required("achieved_fraction", c.achieved_fraction, "part of bandwidth that long messages reach",
+             fraction());
   f.required("latency", c.latency, "latency between the dies", at_least(0));
 }
 
 void describe(Fields& f, OverheadSpec& c) {
   f.required("kernel_launch", c.kernel_launch, "between kernels launched one by one", at_least(0));
   f.required("graph_node", c.graph_node, "between kernels of a captured graph", at_least(0));
+  f.required("block_sync", c.block_sync, "blocks of one kernel waiting for each other: fence, atomic, poll",
+             at_least(0));
+  f.required("kernel_start", c.kernel_start,
+             "inside a kernel, before its first load leaves: block scheduling, descriptors, barriers",
+             at_least(0));
 }
 
 void describe(Fields& f, ChipSpec& c) {

@@ -91,6 +91,15 @@ struct EnumNames<Exchange> {
   static constexpr std::span<const std::string_view> value = kExchangeNames;
 };
 
+/// Special functions (exp, reciprocal) run in a pipeline of their own beside other operations, or take turns
+/// with them.
+enum class SpecialPipeline : std::uint8_t { Own, Shared };
+inline constexpr std::array<std::string_view, 2> kSpecialPipelineNames = {"own", "shared"};
+template <>
+struct EnumNames<SpecialPipeline> {
+  static constexpr std::span<const std::string_view> value = kSpecialPipelineNames;
+};
+
 struct VectorSpec {
   std::string name = "vector engine";
   std::int64_t units_per_core = 1;
@@ -99,6 +108,7 @@ struct VectorSpec {
   BytesPerCycle read_port;        ///< L2 to one unit
   BytesPerCycle write_port;       ///< one unit to L2
   Bytes buffer;                   ///< per unit
+  SpecialPipeline special_pipeline = SpecialPipeline::Own;
   Exchange exchange = Exchange::Registers;
 };
 
@@ -109,7 +119,8 @@ struct CoresSpec {
 
 struct L2Spec {
   Bytes capacity;
-  BytesPerSecond bandwidth;
+  BytesPerSecond bandwidth;        ///< reads
+  BytesPerSecond write_bandwidth;  ///< writes, which have paths of their own
   Seconds latency;
 };
 
@@ -121,13 +132,16 @@ struct HbmSpec {
 };
 
 struct DieToDieSpec {
-  BytesPerSecond bandwidth;  ///< per direction
+  BytesPerSecond bandwidth;      ///< per direction
+  double achieved_fraction = 1;  ///< of bandwidth, by long messages
   Seconds latency;
 };
 
 struct OverheadSpec {
   Seconds kernel_launch;  ///< between kernels launched one by one
   Seconds graph_node;     ///< between kernels of a captured graph
+  Seconds block_sync;     ///< blocks of one kernel waiting for each other: fence, atomic, poll
+  Seconds kernel_start;   ///< inside a kernel, before its first load leaves
 };
 
 /// One die, how many of them a package has, and what joins them. A device (what software addresses, and what

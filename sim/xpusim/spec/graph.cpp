@@ -22,6 +22,8 @@ void describe(Fields& f, GemmShape& c) {
   f.optional("dtype", c.dtype, "operand type of the product");
   if (f.reads()) c.weight_dtype = c.dtype;
   f.optional("weight_dtype", c.weight_dtype, "type of B in memory; default: dtype");
+  f.optional("weight_copies", c.weight_copies, "launches until the same weights come round; 0: never",
+             between(0, 1 << 20));
   f.optional("b_is_weight", c.b_is_weight, "B is read from HBM; false: an activation just written");
 }
 

@@ -60,6 +60,8 @@ struct GemmShape {
   Dtype dtype = Dtype::Bf16;         ///< operand type of the product
   Dtype weight_dtype = Dtype::Bf16;  ///< type of B in memory
   bool b_is_weight = true;           ///< B comes from HBM; false: an activation just written
+  std::int64_t weight_copies =
+      0;  ///< launches until the same weights come round (a benchmark's rotation); 0: never
   auto operator<=>(const GemmShape&) const = default;
 };
 

@@ -13,8 +13,9 @@ struct EnumNames<Phase> {
   static constexpr std::span<const std::string_view> value = kPhaseNames;
 };
 
-enum class Launch : std::uint8_t { Graph, Eager };
-inline constexpr std::array<std::string_view, 2> kLaunchNames = {"graph", "eager"};
+/// Graph: captured; Eager: one by one; Kernel: the device time of a kernel alone, as a profiler sees it.
+enum class Launch : std::uint8_t { Graph, Eager, Kernel };
+inline constexpr std::array<std::string_view, 3> kLaunchNames = {"graph", "eager", "kernel"};
 template <>
 struct EnumNames<Launch> {
   static constexpr std::span<const std::string_view> value = kLaunchNames;

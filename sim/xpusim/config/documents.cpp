@@ -1,0 +1,253 @@
+#include "xpusim/config/documents.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "xpusim/config/describe.h"
+#include "xpusim/core/text.h"
+
+namespace xpusim::config {
+namespace {
+
+template <class F>
+auto with_description(FileKind kind, const F& use) {
+  switch (kind) {
+    case FileKind::Chip: {
+      ChipSpec s;
+      return use(describer(s));
+    }
+    case FileKind::System: {
+      SystemSpec s;
+      return use(describer(s));
+    }
+    case FileKind::Model: {
+      ModelSpec s;
+      return use(describer(s));
+    }
+    case FileKind::Scenario: {
+      ScenarioSpec s;
+      return use(describer(s));
+    }
+    case FileKind::Trace:
+      break;
+  }
+  Graph s;
+  return use(describer(s));
+}
+
+/// How many of the file's keys belong to the top of a kind of file.
+std::size_t known_keys(const Node& root, FileKind kind) {
+  const auto keys = with_description(kind, [](const Describe& d) { return to_json(d); });
+  return static_cast<std::size_t>(std::count_if(root.entries.begin(), root.entries.end(),
+                                                [&](const Entry& e) { return keys.contains(e.key); }));
+}
+
+/// One clear mistake instead of twenty when the file is of another kind.
+void refuse_other_kind(const Node& root, FileKind kind) {
+  const std::size_t known = known_keys(root, kind);
+  for (std::size_t i = 0; i < kFileKindNames.size(); ++i)
+    if (known_keys(root, static_cast<FileKind>(i)) > known + 1)
+      throw ConfigError(
+          Diagnostic{root.where.location(), "",
+                     fmt::format("this is a {} file, not a {}", kFileKindNames[i], kind_name(kind)),
+                     fmt::format("its keys are those of {}", kFileKindFolders[i])});
+}
+
+/// Reads a struct from a tree and applies `check`, a function of (struct, Reader&) that reports what keys
+/// alone cannot.
+template <class T, class Check>
+Loaded<T> read(const Node& root, FileKind kind, const std::string& file, const Check& check) {
+  require_map(root, kind, file);
+  Loaded<T> loaded;
+  loaded.file = file;
+  Reader reader(root, std::string(kind_name(kind)), provenance(kind));
+  describe(reader, loaded.value);
+  if (reader.has_mistakes()) refuse_other_kind(root, kind);
+  check(loaded.value, reader);
+  reader.finish();
+  loaded.leaves = reader.leaves();
+  return loaded;
+}
+
+void check_id(const std::string& id, const std::string& file, const std::string& path, Reader& r) {
+  if (const std::string name = std::filesystem::path(file).stem().string(); id != name)
+    r.report_conflict({path}, in_quotes(id) + " is not the file's name", "write " + name);
+}
+
+void check_chip(const ChipSpec& c, Reader& r) {
+  if (c.power.idle >= c.power.cap)
+    r.report_conflict({"chip.power.idle", "chip.power.cap"}, "not below the cap", "idle < cap");
+  if (c.power.idle >= c.power.full_load)
+    r.report_conflict({"chip.power.full_load", "chip.power.idle"}, "not above idle", "idle < full_load");
+  if (c.dies > 1 && !c.die_to_die)
+    r.report_conflict({"chip.dies", "chip.die_to_die"}, "several dies and no die_to_die link",
+                      "describe die_to_die");
+  if (c.hbm.latency < c.l2.latency)
+    r.report_conflict({"chip.hbm.latency", "chip.l2.latency"}, "below the latency of L2",
+                      "a miss passes through L2");
+}
+
+void check_system(const SystemSpec& s, Reader& r) {
+  std::int64_t inner = 1;
+  std::string inner_path = "system.levels";
+  for (std::size_t i = 0; i < s.levels.size(); ++i) {
+    const std::int64_t endpoints = s.levels[i].endpoints;
+    const std::string path = fmt::format("system.levels[{}].endpoints", i);
+    if (endpoints <= inner || endpoints % inner != 0)
+      r.report_conflict({path, inner_path},
+                        fmt::format("{} is not a multiple of the {} below", endpoints, inner),
+                        "levels go from inner to outer");
+    inner = std::max<std::int64_t>(endpoints, 1);
+    inner_path = path;
+  }
+}
+
+void check_heads(std::int64_t heads, std::int64_t kv_heads, const std::string& path, Reader& r) {
+  if (heads % kv_heads != 0)
+    r.report_conflict({path + "kv_heads", path + "heads"},
+                      fmt::format("{} does not divide {} heads", kv_heads, heads),
+                      "heads = kv_heads x group");
+}
+
+void check_scenario(const ScenarioSpec& s, Reader& r) {
+  const bool is_decode = s.phase == Phase::Decode;
+  if (is_decode && s.context == 0)
+    r.report_conflict({"scenario.context", "scenario.phase"},
+                      "a decode scenario needs the tokens already cached", "e.g. context: 4096");
+  if (is_decode && s.sequence != 1)
+    r.report_conflict({"scenario.sequence", "scenario.phase"},
+                      fmt::format("{} new tokens in decode", s.sequence), "1; the cached tokens are context");
+  if (!is_decode && s.context != 0)
+    r.report_conflict({"scenario.context", "scenario.phase"}, "only decode scenarios have cached tokens",
+                      "leave it out");
+  if (s.phase == Phase::Training && size_of(s.precision.weights) < 2)
+    r.report_conflict({"scenario.precision.weights", "scenario.phase"},
+                      "training in 8-bit weights is not modelled", "bf16 or fp16");
+}
+
+/// `path`: of the operator's members, with the dot.
+void check_attention(const Operator& o, const std::string& path, Reader& r) {
+  if (o.kind != OpKind::Attention) return;
+  const AttentionShape& a = o.attention;
+  check_heads(a.heads, a.kv_heads, path, r);
+  if (a.q_len > a.kv_len)
+    r.report_conflict({path + "kv_len", path + "q_len"},
+                      fmt::format("{} is less than q_len {}", a.kv_len, a.q_len),
+                      "kv_len counts the new tokens too");
+}
+
+void check_section(const Section& section, const std::string& path, Reader& r) {
+  std::set<std::string_view> before;
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < section.operators.size(); ++i) {
+    const Operator& o = section.operators[i];
+    const std::string at = fmt::format("{}.operators[{}].", path, i);
+    for (std::size_t k = 0; k < o.after.size(); ++k) {
+      if (before.contains(o.after[k])) continue;
+      const auto near = nearest(o.after[k], names);
+      r.report_conflict({fmt::format("{}after[{}]", at, k)},
+                        fmt::format("no operator {} above", in_quotes(o.after[k])),
+                        near.empty() ? "name one of this section that stands before"
+                                     : fmt::format("did you mean '{}'?", near));
+    }
+    check_attention(o, at, r);
+    if (!before.insert(o.name).second)
+      r.report_conflict({at + "name"}, in_quotes(o.name) + " is there already in this section",
+                        "names are unique");
+    else
+      names.push_back(o.name);
+  }
+}
+
+/// Every run of an operator becomes a span of the timeline.
+constexpr std::int64_t kMostRuns = std::int64_t{1} << 24;
+
+void check_graph(const Graph& g, Reader& r) {
+  std::int64_t runs = 0;
+  for (std::size_t s = 0; s < g.sections.size(); ++s) {
+    check_section(g.sections[s], fmt::format("trace.sections[{}]", s), r);
+    runs += g.sections[s].repeat * static_cast<std::int64_t>(g.sections[s].operators.size());
+  }
+  if (runs > kMostRuns)
+    r.report_conflict({"trace.sections"}, fmt::format("{} runs of operators", runs),
+                      fmt::format("at most {}; time a part of them and scale", kMostRuns));
+}
+
+}  // namespace
+
+std::optional<FileKind> file_kind(std::string_view name) {
+  for (std::size_t i = 0; i < kFileKindNames.size(); ++i)
+    if (kFileKindNames[i] == name) return static_cast<FileKind>(i);
+  return std::nullopt;
+}
+
+void require_map(const Node& root, FileKind kind, const std::string& file) {
+  if (root.is_map()) return;
+  const SourceLocation where = root.where.location();
+  throw ConfigError(Diagnostic{where.file.empty() ? SourceLocation{file, 0, 0} : where, "",
+                               fmt::format("expected a {} file: a map of keys", kind_name(kind)),
+                               "see docs/reference.md"});
+}
+
+Loaded<ChipSpec> read_chip(const Node& node, const std::string& file) {
+  return read<ChipSpec>(node, FileKind::Chip, file, [&](const ChipSpec& c, Reader& r) {
+    check_id(c.id, file, "chip.id", r);
+    check_chip(c, r);
+  });
+}
+Loaded<SystemSpec> read_system(const Node& node, const std::string& file) {
+  return read<SystemSpec>(node, FileKind::System, file, [&](const SystemSpec& s, Reader& r) {
+    check_id(s.id, file, "system.id", r);
+    check_system(s, r);
+  });
+}
+Loaded<ModelSpec> read_model(const Node& node, const std::string& file) {
+  return read<ModelSpec>(node, FileKind::Model, file, [&](const ModelSpec& m, Reader& r) {
+    check_id(m.id, file, "model.id", r);
+    check_heads(m.heads, m.kv_heads, "model.", r);
+  });
+}
+Loaded<ScenarioSpec> read_scenario(const Node& node, const std::string& file) {
+  return read<ScenarioSpec>(node, FileKind::Scenario, file, check_scenario);
+}
+Loaded<Graph> read_trace(const Node& node, const std::string& file) {
+  return read<Graph>(node, FileKind::Trace, file, check_graph);
+}
+
+Operator read_operator(const Node& node) {
+  Operator o;
+  Reader reader(node, "", Provenance::Plain);
+  describe(reader, o);
+  check_attention(o, "", reader);
+  reader.finish();
+  return o;
+}
+
+std::string schema(FileKind kind) {
+  return with_description(kind, [&](const Describe& d) {
+    return to_schema(d, fmt::format("XPUSim {}", kind_name(kind)), provenance(kind),
+                     provenance(kind) == Provenance::Required)
+               .dump(2) +
+           "\n";
+  });
+}
+
+std::string reference() {
+  std::string text =
+      "# Reference of the input files\n\nGenerated by `xpusim config docs` from the descriptions in "
+      "`sim/xpusim/spec`; CI compares. In chip and system "
+      "files every value is written `{value: 3.2 TB/s, basis: datasheet, source: ..., range: [low, high]}` "
+      "(range and note may be left out), with "
+      "basis one of " +
+      join(kBases) + "; names and notes are plain. `base: id` inherits another chip or system file.\n";
+  for (std::size_t i = 0; i < kFileKindNames.size(); ++i)
+    text += fmt::format("\n## {} ({}/*.yaml)\n\n", kFileKindNames[i], kFileKindFolders[i]) +
+            with_description(static_cast<FileKind>(i), [](const Describe& d) { return to_markdown(d); });
+  return text;
+}
+
+}  // namespace xpusim::config

@@ -1,0 +1,57 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "xpusim/config/reader.h"
+#include "xpusim/spec/chip.h"
+#include "xpusim/spec/graph.h"
+#include "xpusim/spec/model.h"
+#include "xpusim/spec/scenario.h"
+#include "xpusim/spec/system.h"
+
+/// The kinds of files that there are: how each is read and checked, and what describes it.
+namespace xpusim::config {
+
+/// The kinds of input files, and the folder of each below the library's root.
+enum class FileKind : std::uint8_t { Chip, System, Model, Scenario, Trace };
+inline constexpr std::array<std::string_view, 5> kFileKindNames = {"chip", "system", "model", "scenario",
+                                                                   "trace"};
+inline constexpr std::array<std::string_view, 5> kFileKindFolders = {
+    "configs/chips", "configs/systems", "workloads/models", "workloads/scenarios", "workloads/traces"};
+[[nodiscard]] constexpr std::string_view kind_name(FileKind kind) {
+  return kFileKindNames[static_cast<std::size_t>(kind)];
+}
+[[nodiscard]] std::optional<FileKind> file_kind(std::string_view name);
+/// Chips and systems give a source for every number, and may inherit.
+[[nodiscard]] constexpr Provenance provenance(FileKind kind) {
+  return kind == FileKind::Chip || kind == FileKind::System ? Provenance::Required : Provenance::Plain;
+}
+
+template <class T>
+struct Loaded {
+  T value;
+  Leaves leaves;  ///< what was written, where, and on what ground
+  std::string file;
+};
+
+/// Throws ConfigError unless the document is a map of keys.
+void require_map(const Node&, FileKind, const std::string& file);
+
+/// The checked content of a file.
+[[nodiscard]] Loaded<ChipSpec> read_chip(const Node&, const std::string& file);
+[[nodiscard]] Loaded<SystemSpec> read_system(const Node&, const std::string& file);
+[[nodiscard]] Loaded<ModelSpec> read_model(const Node&, const std::string& file);
+[[nodiscard]] Loaded<ScenarioSpec> read_scenario(const Node&, const std::string& file);
+[[nodiscard]] Loaded<Graph> read_trace(const Node&, const std::string& file);
+/// One operator, its keys as in a trace.
+[[nodiscard]] Operator read_operator(const Node&);
+
+/// The JSON Schema of a kind, as text that ends in a newline.
+[[nodiscard]] std::string schema(FileKind);
+/// The reference of all kinds, in Markdown.
+[[nodiscard]] std::string reference();
+
+}  // namespace xpusim::config

@@ -1,0 +1,28 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "xpusim/core/fields.h"
+
+/// The text of single values: one grammar for files, --set and everything that is written out.
+namespace xpusim::config {
+
+/// The whole text as a finite number; nullopt otherwise ("12abc", "nan", "").
+[[nodiscard]] std::optional<double> parse_real(std::string_view text);
+/// The whole text as a whole number: decimal ("010" is ten), or 1e6 as far as a double counts exactly.
+[[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text);
+/// A number with a unit, e.g. "3.2 TB/s", in SI base units; nullopt when it is not of that dimension.
+[[nodiscard]] std::optional<double> parse_quantity(std::string_view text, const Dimension&);
+/// The shortest text of a quantity, in its best-fitting unit. parse_quantity reads it back.
+[[nodiscard]] std::string format_quantity(double si, const Dimension&);
+
+/// A value as YAML text that reads back as the same value.
+[[nodiscard]] std::string format(const Scalar&);
+/// What to write for a value, as a hint: "write a whole number".
+[[nodiscard]] std::string expected(const Scalar&);
+/// "at least 1, at most 4096", "above 0 B".
+[[nodiscard]] std::string format(const Range&, const Dimension*);
+
+}  // namespace xpusim::config

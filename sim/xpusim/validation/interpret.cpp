@@ -1,0 +1,239 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <functional>
+
+#include "xpusim/core/error.h"
+#include "xpusim/core/text.h"
+#include "xpusim/validation/measured_set.h"
+
+namespace xpusim::validation {
+namespace {
+
+/// Reads the fields of one row and collects what is wrong with them.
+class RowReader {
+ public:
+  RowReader(const Csv& csv, const CsvRow& row, std::vector<Diagnostic>& found)
+      : csv_(csv), row_(row), found_(found) {}
+
+  double positive(std::string_view column) { return number(column, true); }
+  std::int64_t count(std::string_view column) {
+    const double x = number(column, true);
+    if (x != std::floor(x)) wrong(column, "write a whole number");
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::min(x, 1e15)));
+  }
+  std::int64_t count_or(std::string_view column, std::int64_t otherwise) {
+    return text(column).empty() ? otherwise : count(column);
+  }
+  std::int64_t whole_or_zero(std::string_view column) {
+    return static_cast<std::int64_t>(number(column, false));
+  }
+  /// Sets measured with rotated weights say so by an attribute; without it, weights are cold.
+  std::int64_t rotation() const {
+    const auto found = csv_.attributes.find("weight_copies");
+    return found == csv_.attributes.end() ? 0 : std::strtoll(found->second.c_str(), nullptr, 10);
+  }
+  std::string_view text(std::string_view column) const { return csv_.field(row_, column); }
+
+  Dtype dtype(std::string_view column) {
+    static constexpr std::pair<std::string_view, Dtype> kNames[] = {
+        {"bfloat16", Dtype::Bf16}, {"bf16", Dtype::Bf16}, {"float16", Dtype::Fp16}, {"fp16", Dtype::Fp16},
+        {"half", Dtype::Fp16},     {"fp8", Dtype::Fp8},   {"int8", Dtype::Int8},    {"fp32", Dtype::Fp32},
+        {"tf32", Dtype::Tf32},     {"hf32", Dtype::Tf32}};
+    for (const auto& [name, type] : kNames)
+      if (text(column) == name) return type;
+    wrong(column, "bf16, fp16, fp8, int8, fp32 or tf32");
+    return Dtype::Bf16;
+  }
+
+ private:
+  double number(std::string_view column, bool above_zero) {
+    const std::string_view word = text(column);
+    double x = 0;
+    const auto parsed = std::from_chars(word.data(), word.data() + word.size(), x);
+    const bool ok = parsed.ec == std::errc() && parsed.ptr == word.data() + word.size() && std::isfinite(x);
+    if (ok && (above_zero ? x > 0 : x >= 0)) return x;
+    wrong(column, above_zero ? "write a number above 0" : "write a number, 0 or more");
+    return 1;
+  }
+  void wrong(std::string_view column, std::string hint) {
+    found_.push_back({{csv_.file, row_.line, 1},
+                      std::string(column),
+                      fmt::format("cannot read '{}'", text(column)),
+                      std::move(hint)});
+  }
+
+  const Csv& csv_;
+  const CsvRow& row_;
+  std::vector<Diagnostic>& found_;
+};
+
+Operator gemm(RowReader& r, Dtype dtype) {
+  Operator o;
+  o.kind = OpKind::Gemm;
+  o.gemm = {.m = r.count("m"), .n = r.count("n"), .k = r.count("k"), .dtype = dtype, .weight_dtype = dtype};
+  o.gemm.weight_copies = r.rotation();
+  return o;
+}
+
+Operator attention(RowReader& r, bool decode) {
+  Operator o;
+  o.kind = OpKind::Attention;
+  AttentionShape& a = o.attention;
+  a.batch = r.count("batch_size");
+  a.heads = r.count("num_heads");
+  a.kv_heads = r.count_or("num_key_value_heads", a.heads);
+  a.head_dim = r.count("head_dim");
+  a.dtype = r.dtype("attn_dtype");
+  a.kv_dtype = r.dtype("kv_cache_dtype");
+  const std::int64_t cached = r.whole_or_zero("step");
+  a.q_len = decode ? 1 : r.count("isl");
+  a.kv_len = cached + a.q_len;
+  return o;
+}
+
+/// Sets that list q_len, kv_len and heads plainly.
+Operator plain_attention(RowReader& r) {
+  Operator o;
+  o.kind = OpKind::Attention;
+  AttentionShape& a = o.attention;
+  a.batch = r.count("batch");
+  a.q_len = r.count("q_len");
+  a.kv_len = r.count("kv_len");
+  a.heads = r.count("heads");
+  a.kv_heads = r.count("kv_heads");
+  a.head_dim = r.count("head_dim");
+  a.causal = r.text("causal") == "true";
+  a.dtype = a.kv_dtype = r.dtype("dtype");
+  return o;
+}
+
+Operator rowwise(RowReader& r, OpKind kind, std::string_view rows, std::string_view cols, Dtype dtype) {
+  Operator o;
+  o.kind = kind;
+  o.rowwise = {.rows = r.count(rows), .cols = r.count(cols), .dtype = dtype};
+  return o;
+}
+
+/// vector.csv names its operators itself: a suffix _bwd, a prefix add_ for a fused residual.
+std::optional<Operator> vector_operator(RowReader& r) {
+  std::string name(r.text("op"));
+  const bool backward = name.ends_with("_bwd");
+  if (backward) name.resize(name.size() - 4);
+  const bool residual = name.starts_with("add_") && name.ends_with("norm");
+  if (residual) name = name.substr(4);
+  const auto kind = enum_from<OpKind>(name);
+  if (!kind || !is_rowwise(*kind) || r.text("cols").empty()) return std::nullopt;
+  Operator o = rowwise(r, *kind, "rows", "cols", r.dtype("dtype"));
+  o.rowwise.pass = backward ? Pass::Backward : Pass::Forward;
+  o.rowwise.residual = residual;
+  return o;
+}
+
+using Interpreter = std::function<std::optional<Operator>(RowReader&)>;
+struct Kind {
+  std::vector<std::string_view> columns;
+  Interpreter read;
+};
+
+const std::map<std::string, Kind, std::less<>>& kinds() {
+  static const std::vector<std::string_view> mnk = {"m", "n", "k", "time_us"};
+  static const std::vector<std::string_view> heads = {
+      "batch_size", "isl", "num_heads", "head_dim", "attn_dtype", "kv_cache_dtype", "step", "time_us"};
+  static const std::map<std::string, Kind, std::less<>> table = {
+      {"gemm_bf16", {mnk, [](RowReader& r) { return gemm(r, Dtype::Bf16); }}},
+      {"gemm_fp16", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp16); }}},
+      {"gemm_fp8", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp8); }}},
+      {"gemm_int8", {mnk, [](RowReader& r) { return gemm(r, Dtype::Int8); }}},
+      {"gemm_fp32", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp32); }}},
+      {"attention_prefill", {heads, [](RowReader& r) { return attention(r, false); }}},
+      {"attention_decode", {heads, [](RowReader& r) { return attention(r, true); }}},
+      {"attention",
+       {{"batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "causal", "dtype", "time_us"},
+        plain_attention}},
+      {"vector", {{"op", "dtype", "time_us"}, vector_operator}},
+      {"scale_matrix",
+       {{"m", "k", "time_us"},
+        [](RowReader& r) { return rowwise(r, OpKind::Quantize, "m", "k", Dtype::Bf16); }}},
+  };
+  return table;
+}
+
+/// Sets of the same folder tree whose kernels have no model yet: every row counts as skipped.
+constexpr std::string_view kUnmodelled[] = {"moe",
+                                            "mla_prefill",
+                                            "mla_decode",
+                                            "computescale",
+                                            "attention_train",
+                                            "gemm_extra",
+                                            "linear_attention",
+                                            "utilisation",
+                                            "microbench",
+                                            "memory",
+                                            "gemm_hf32",
+                                            "power",
+                                            "nccl",
+                                            "custom_allreduce"};
+
+Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::vector<Diagnostic>& found) {
+  RowReader r(csv, row, found);
+  Measurement m;
+  m.line = row.line;
+  m.time_us = r.positive("time_us");
+  m.op = kind.read(r);
+  m.cores = r.count_or("cores", 0);
+  const std::string_view timing = r.text("timing");
+  m.launch = timing == "kernel"                      ? Launch::Kernel
+             : timing == "eager" || timing == "host" ? Launch::Eager
+                                                     : Launch::Graph;
+  for (std::size_t i = 0; i < csv.columns.size() && csv.columns[i] != "time_us"; ++i)
+    m.label += (i > 0 ? " " : "") + row.fields[i];
+  if (!m.op) m.skipped = fmt::format("no model of {}", r.text("op"));
+  if (r.text("note").starts_with("untuned")) m.skipped = "an untuned step of a tutorial";
+  if (!m.skipped.empty()) m.op.reset();
+  return m;
+}
+
+}  // namespace
+
+MeasuredSet interpret(const Csv& csv) {
+  MeasuredSet set;
+  set.file = csv.file;
+  const auto attribute = [&](const std::string& key) {
+    const auto found = csv.attributes.find(key);
+    return found == csv.attributes.end() ? std::string() : found->second;
+  };
+  set.chip = attribute("chip");
+  set.op = attribute("op");
+  std::vector<Diagnostic> found;
+  if (set.chip.empty()) found.push_back({{csv.file, 0, 0}, "", "no chip", "a line '# chip=ID op=NAME'"});
+  if (set.op.empty()) found.push_back({{csv.file, 0, 0}, "", "no op", "a line '# chip=ID op=NAME'"});
+  if (!found.empty()) throw ConfigError(std::move(found));
+
+  if (std::find(std::begin(kUnmodelled), std::end(kUnmodelled), set.op) != std::end(kUnmodelled)) {
+    for (const CsvRow& row : csv.rows)
+      set.rows.push_back({.line = row.line, .skipped = fmt::format("no model of {} yet", set.op)});
+    return set;
+  }
+  const auto kind = kinds().find(set.op);
+  if (kind == kinds().end()) {
+    std::vector<std::string_view> known;
+    for (const auto& [name, unused] : kinds()) known.push_back(name);
+    throw ConfigError(
+        Diagnostic{{csv.file, 0, 0}, "op", fmt::format("unknown op '{}'", set.op), "known: " + join(known)});
+  }
+  for (const std::string_view column : kind->second.columns)
+    if (!csv.has(column))
+      found.push_back({{csv.file, 0, 0},
+                       std::string(column),
+                       "missing column",
+                       fmt::format("a {} set has {}", set.op, join(kind->second.columns))});
+  if (!found.empty()) throw ConfigError(std::move(found));
+  for (const CsvRow& row : csv.rows) set.rows.push_back(read_row(csv, row, kind->second, found));
+  if (!found.empty()) throw ConfigError(std::move(found));
+  return set;
+}
+
+}  // namespace xpusim::validation

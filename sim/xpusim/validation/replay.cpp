@@ -1,0 +1,75 @@
+#include "xpusim/validation/replay.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "xpusim/core/error.h"
+
+namespace xpusim::validation {
+namespace {
+
+/// Estimators for each way of launching and number of cores that a set's rows were measured with.
+class Estimators {
+ public:
+  Estimators(const ChipSpec& chip, chip::Fidelity fidelity) : chip_(chip), fidelity_(fidelity) {}
+  const chip::KernelTime& time(const Measurement& m) {
+    const auto key = std::make_pair(m.launch, m.cores);
+    auto found = known_.find(key);
+    if (found == known_.end()) {
+      ChipSpec chip = chip_;
+      if (m.cores > 0) chip.cores.count = std::min(m.cores, chip.cores.count);
+      found = known_.emplace(key, chip::Estimator(chip, fidelity_, m.launch)).first;
+    }
+    return found->second.time(*m.op);
+  }
+
+ private:
+  const ChipSpec& chip_;
+  chip::Fidelity fidelity_;
+  std::map<std::pair<Launch, std::int64_t>, chip::Estimator> known_;
+};
+
+}  // namespace
+
+ErrorStatistics statistics(const std::vector<Sample>& samples) {
+  ErrorStatistics e;
+  e.rows = samples.size();
+  if (samples.empty()) return e;
+  std::vector<double> absolute;
+  for (const Sample& s : samples) {
+    absolute.push_back(100 * std::abs(s.error()));
+    e.bias_pct += 100 * s.error() / static_cast<double>(samples.size());
+    e.mape_pct += absolute.back() / static_cast<double>(samples.size());
+  }
+  std::sort(absolute.begin(), absolute.end());
+  const auto quantile = [&](double q) {
+    return absolute[static_cast<std::size_t>(q * static_cast<double>(absolute.size() - 1))];
+  };
+  e.median_ape_pct = quantile(0.5);
+  e.p90_ape_pct = quantile(0.9);
+  return e;
+}
+
+SetReport replay(const MeasuredSet& set, const ChipSpec& chip, chip::Fidelity fidelity,
+                 const Progress& progress) {
+  SetReport report{set.file, set.chip, set.op, {}, {}, {}};
+  Estimators estimators(chip, fidelity);
+  std::size_t done = 0;
+  for (const Measurement& m : set.rows) {
+    if (progress) progress(++done, set.rows.size());
+    if (!m.op) {
+      ++report.skipped[m.skipped];
+      continue;
+    }
+    try {
+      const chip::KernelTime& t = estimators.time(m);
+      report.samples.push_back({m.line, m.label, m.time_us, t.total.count() * 1e6, t.breakdown, t.tiling});
+    } catch (const InfeasibleError& e) {
+      ++report.skipped[e.what()];
+    }
+  }
+  report.errors = statistics(report.samples);
+  return report;
+}
+
+}  // namespace xpusim::validation

@@ -1,0 +1,42 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "xpusim/chip/kernel.h"
+#include "xpusim/spec/chip.h"
+#include "xpusim/validation/measured_set.h"
+
+/// Runs measured sets through the model and says how far off it is.
+namespace xpusim::validation {
+
+/// One row that was predicted.
+struct Sample {
+  int line = 0;
+  std::string label;
+  double measured_us = 0, predicted_us = 0;
+  Breakdown breakdown;
+  std::string tiling;
+  [[nodiscard]] double error() const { return predicted_us / measured_us - 1; }  ///< signed, relative
+};
+
+struct ErrorStatistics {
+  std::size_t rows = 0;
+  double mape_pct = 0, median_ape_pct = 0, p90_ape_pct = 0, bias_pct = 0;
+};
+[[nodiscard]] ErrorStatistics statistics(const std::vector<Sample>&);
+
+struct SetReport {
+  std::string file, chip, op;
+  ErrorStatistics errors;
+  std::vector<Sample> samples;                 ///< in file order
+  std::map<std::string, std::size_t> skipped;  ///< rows by reason
+};
+
+/// Called with (rows done, rows in all).
+using Progress = std::function<void(std::size_t, std::size_t)>;
+
+[[nodiscard]] SetReport replay(const MeasuredSet&, const ChipSpec&, chip::Fidelity, const Progress& = {});
+
+}  // namespace xpusim::validation

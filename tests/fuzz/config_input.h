@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "xpusim/config/describe.h"
+#include "xpusim/config/library.h"
+
+/// What the fuzz target does with one input, apart from libFuzzer, so that a plain test can replay the
+/// corpus.
+namespace xpusim::test {
+
+/// What to_yaml writes of a struct reads back as the same struct.
+template <class T>
+void check_round_trip(T value, std::string_view root) {
+  const std::string text = config::to_yaml(config::describer(value), std::string(root), nullptr);
+  const config::Node node = config::parse_yaml(text, "written");
+  T read;
+  config::Reader reader(node, std::string(root), config::Provenance::Plain);
+  describe(reader, read);
+  reader.finish();
+  if (config::to_json(config::describer(read)) != config::to_json(config::describer(value)))
+    throw std::logic_error("not the struct that was written:\n" + text);
+}
+
+/// Input: a digit (0 chip, 1 system, 2 model, 3 scenario, 4 trace), then the text of a file named fuzz.yaml.
+/// Throws ConfigError when that is wrong in any way. Anything else that it throws is a bug.
+inline void read_config_input(std::string_view input) {
+  if (input.empty()) return;
+  const auto kind = static_cast<std::uint8_t>(input.front() - '0') % config::kFileKindNames.size();
+  const config::Node node = config::parse_yaml(std::string(input.substr(1)), "fuzz");
+  const std::string_view name = config::kFileKindNames[kind];
+  switch (static_cast<config::FileKind>(kind)) {
+    case config::FileKind::Chip:
+      return check_round_trip(config::read_chip(node, "fuzz.yaml").value, name);
+    case config::FileKind::System:
+      return check_round_trip(config::read_system(node, "fuzz.yaml").value, name);
+    case config::FileKind::Model:
+      return check_round_trip(config::read_model(node, "fuzz.yaml").value, name);
+    case config::FileKind::Scenario:
+      return check_round_trip(config::read_scenario(node, "fuzz.yaml").value, name);
+    case config::FileKind::Trace:
+      return check_round_trip(config::read_trace(node, "fuzz.yaml").value, name);
+  }
+}
+
+}  // namespace xpusim::test

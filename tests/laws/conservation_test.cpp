@@ -1,0 +1,119 @@
+#include "laws/law.h"
+#include "xpusim/ops/cost.h"
+
+namespace xpusim::test {
+namespace {
+
+/// Bytes of the operands of these names that a program's blocks move, by their steps.
+double moved(const mapping::TileProgram& p, const std::vector<std::string_view>& names, bool write) {
+  double sum = 0;
+  for (const mapping::BlockShape& shape : p.shapes)
+    for (const mapping::Loop& loop : shape.loops)
+      for (std::size_t i = loop.first_step; i < std::size_t{loop.first_step} + loop.steps; ++i)
+        for (const mapping::Access& a : shape.steps[i].accesses) {
+          if (a.operand == mapping::kNone) continue;
+          const mapping::Operand& o = p.operands[static_cast<std::size_t>(a.operand)];
+          if (o.write == write && std::find(names.begin(), names.end(), o.name) != names.end())
+            sum += a.bytes * static_cast<double>(loop.repeat * shape.count);
+        }
+  return sum;
+}
+
+/// Relative difference; of nothing, the difference.
+double off(double is, double should) { return std::abs(is - should) / std::max(should, 1e-300); }
+
+class Conservation : public EveryClass {};
+
+TEST_P(Conservation, EveryCandidateComputesTheOperatorsFlops) {
+  if (GetParam() == Class::Rowwise) GTEST_SKIP() << "no matrix products";
+  Random r = random(4);
+  Worst worst;
+  for (int i = 0; i < cases(200); ++i) {
+    const ChipSpec c = random_chip(r);
+    const Operator o = random_operator(r, c, GetParam());
+    const double flops = ops::cost(o).matrix_flops.count();
+    for (const mapping::TileProgram& p : mapping::candidates(o, c))
+      worst.see(off(mapping::totals(p).flops.count(), flops), text(o) + " | " + p.label + " | " + text(c));
+  }
+  expect_at_most(worst, 1e-9);
+}
+
+TEST_P(Conservation, EveryCandidateStoresTheOutputOnce) {
+  Random r = random(5);
+  Worst worst;
+  for (int i = 0; i < cases(200); ++i) {
+    const ChipSpec c = random_chip(r);
+    const Operator o = random_operator(r, c, GetParam());
+    const double output = ops::cost(o).output_bytes;
+    for (const mapping::TileProgram& p : mapping::candidates(o, c)) {
+      const double stored = moved(p, {"C", "O", "output"}, true);
+      worst.see(output > 0 ? off(stored, output) : stored, text(o) + " | " + p.label + " | " + text(c));
+    }
+  }
+  expect_at_most(worst, 1e-9);
+}
+
+TEST_P(Conservation, EveryCandidateLoadsItsOperandsAtLeastOnce) {
+  Random r = random(6);
+  Worst worst;
+  for (int i = 0; i < cases(200); ++i) {
+    const ChipSpec c = random_chip(r);
+    const Operator o = random_operator(r, c, GetParam());
+    const ops::Cost cost = ops::cost(o);
+    for (const mapping::TileProgram& p : mapping::candidates(o, c)) {
+      const std::string where = text(o) + " | " + p.label + " | " + text(c);
+      const auto see = [&](const std::vector<std::string_view>& names, double bytes) {
+        if (bytes > 0) worst.see(1 - moved(p, names, false) / bytes, where);
+      };
+      if (o.kind == OpKind::Gemm) {
+        const GemmShape& g = o.gemm;
+        const auto elements = [&](std::int64_t x) { return static_cast<double>(x * g.k * g.batch); };
+        see({"A"}, elements(g.m) * static_cast<double>(size_of(g.dtype)));
+        see({"B"}, elements(g.n) * static_cast<double>(size_of(g.b_is_weight ? g.weight_dtype : g.dtype)));
+      } else if (o.kind == OpKind::Attention) {
+        const AttentionShape& a = o.attention;
+        const double keys = static_cast<double>(a.batch * a.kv_heads * a.kv_len * a.head_dim) *
+                            static_cast<double>(size_of(a.kv_dtype));
+        see({"K"}, keys);
+        see({"V"}, keys);
+        see({"Q"}, cost.input_bytes + cost.weight_bytes - 2 * keys);  // Q; backward also O and dO
+      } else {
+        see({"state", "input"}, cost.input_bytes + cost.weight_bytes);
+      }
+    }
+  }
+  expect_at_most(worst, 1e-9);
+}
+
+TEST_P(Conservation, HbmBringsTheColdBytesAndNoMoreThanCoresMove) {
+  Random r = random(7);
+  Worst cold, more;
+  for (int i = 0; i < cases(200); ++i) {
+    const Sample s = random_sample(r, GetParam());
+    const double hbm = chip::execute(s.program, s.chip, s.chip.clock.max, Seconds(0)).hbm_bytes;
+    const mapping::ProgramTotals all = mapping::totals(s.program);
+    const double weights = ops::cost(s.op).weight_bytes;
+    if (weights > 0) cold.see(1 - hbm / weights, s.text());
+    more.see(hbm / (all.load_bytes + all.store_bytes) - 1, s.text());
+  }
+  if (cold.seen > 0) expect_at_most(cold, 1e-9, "cold");
+  expect_at_most(more, 1e-9, "more");
+}
+
+TEST_P(Conservation, BothFidelitiesReportTheSameWork) {
+  Random r = random(8);
+  for (int i = 0; i < cases(100); ++i) {
+    const Sample s = random_sample(r, GetParam());
+    const chip::KernelTime tile = chip::execute(s.program, s.chip, s.chip.clock.max, Seconds(0));
+    const chip::KernelTime bound = chip::bound(s.program, s.chip, s.chip.clock.max, Seconds(0));
+    EXPECT_EQ(tile.flops.count(), bound.flops.count()) << s.text();
+    EXPECT_EQ(tile.transactions, bound.transactions) << s.text();
+    EXPECT_NEAR(tile.l2_bytes, bound.l2_bytes, 1e-9 * bound.l2_bytes) << s.text();
+    EXPECT_EQ(tile.tiling, bound.tiling);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Laws, Conservation, testing::ValuesIn(kClasses), class_name);
+
+}  // namespace
+}  // namespace xpusim::test

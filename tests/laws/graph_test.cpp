@@ -1,0 +1,139 @@
+#include "laws/law.h"
+#include "xpusim/cluster/schedule.h"
+#include "xpusim/simulate.h"
+
+namespace xpusim::test {
+namespace {
+
+/// A graph of random operators, with the seconds of each by name.
+struct TimedGraph {
+  Graph graph;
+  std::map<std::string, double> seconds;
+  [[nodiscard]] cluster::Schedule run() const {
+    return cluster::schedule(graph, [this](const Operator& o) { return Seconds(seconds.at(o.name)); });
+  }
+};
+
+TimedGraph random_graph(Random& r) {
+  TimedGraph t;
+  int names = 0;
+  for (std::int64_t s = r.integer(1, 5); s > 0; --s) {
+    Section section;
+    section.repeat = r.integer(1, 4);
+    section.barrier = r.chance(0.3);
+    for (std::int64_t i = r.integer(0, 8); i > 0; --i) {
+      Operator o;
+      o.name = fmt::format("op{}", names++);
+      o.kind = r.chance(0.4) ? OpKind::AllReduce : OpKind::Gemm;
+      o.collective.overlap = r.chance(0.6);
+      for (const Operator& before : section.operators)
+        if (r.chance(0.15)) o.after.push_back(before.name);
+      t.seconds[o.name] = r.chance(0.1) ? 0 : r.log_real(1e-6, 1e-2);
+      section.operators.push_back(o);
+    }
+    t.graph.sections.push_back(section);
+  }
+  return t;
+}
+
+TEST(GraphLaw, NoTimeIsLostAndNoneIsHiddenTwice) {
+  Random r(40);
+  for (int i = 0; i < cases(1000); ++i) {
+    const TimedGraph t = random_graph(r);
+    const cluster::Schedule s = t.run();
+    double computing = 0, all = 0, longest = 0;
+    std::array<double, 2> stream{};
+    for (const cluster::OperatorSpan& span : s.spans) {
+      const Operator& o = t.graph.sections[span.section].operators[span.index];
+      const double time = t.seconds.at(o.name);
+      ASSERT_NEAR((span.end - span.begin).count(), time, 1e-12);
+      all += time;
+      longest = std::max(longest, time);
+      stream[static_cast<std::size_t>(span.stream)] += time;
+      if (!is_collective(o.kind)) computing += time;
+    }
+    const double total = s.total.count(), slack = 1e-9 * all;
+    EXPECT_GE(total + slack, computing);
+    EXPECT_GE(total + slack, longest);
+    EXPECT_GE(total + slack, stream[0]);
+    EXPECT_GE(total + slack, stream[1]);
+    EXPECT_LE(total, all + slack);
+    EXPECT_NEAR(s.exposed_communication.count(), total - computing, slack);
+  }
+}
+
+TEST(GraphLaw, AStreamRunsOneOperatorAtATimeAndOrderIsKept) {
+  Random r(41);
+  for (int i = 0; i < cases(1000); ++i) {
+    const TimedGraph t = random_graph(r);
+    std::array<Seconds, 2> free{};
+    std::map<std::string, Seconds> ended;
+    for (const cluster::OperatorSpan& span : t.run().spans) {
+      const Operator& o = t.graph.sections[span.section].operators[span.index];
+      Seconds& stream = free[static_cast<std::size_t>(span.stream)];
+      EXPECT_GE(span.begin, stream);
+      for (const std::string& name : o.after) EXPECT_GE(span.begin, ended.at(name));
+      stream = ended[o.name] = span.end;
+    }
+  }
+}
+
+TEST(GraphLaw, SlowerOperatorsNeverEndSooner) {
+  Random r(42);
+  for (int i = 0; i < cases(1000); ++i) {
+    TimedGraph t = random_graph(r);
+    const double before = t.run().total.count();
+    for (auto& [unused, seconds] : t.seconds)
+      if (r.chance(0.3)) seconds *= r.real(1, 2);
+    EXPECT_GE(t.run().total.count(), before * (1 - 1e-12));
+  }
+}
+
+/// Every shipped scenario on every shipped system that can run it.
+template <class Visit>
+void for_each_run(chip::Fidelity fidelity, const Visit& visit) {
+  Options options;
+  options.fidelity = fidelity;
+  for (const std::string& id : library().list(config::FileKind::Scenario)) {
+    const ScenarioSpec s = scenario(id);
+    if (fidelity == chip::Fidelity::Tile && s.phase != Phase::Decode) continue;
+    for (const std::string& on : library().list(config::FileKind::System)) {
+      Request q{.chip = {}, .system = system(on), .model = model(s.model), .scenario = s};
+      q.chip = chip(q.system.chip);
+      try {
+        visit(simulate(q, options), id + " on " + on);
+      } catch (const InfeasibleError&) {
+      }
+    }
+  }
+}
+
+TEST(GraphLaw, ResultsOfShippedScenariosAddUp) {
+  int runs = 0;
+  for (const chip::Fidelity f : {chip::Fidelity::Bound, chip::Fidelity::Tile})
+    for_each_run(f, [&](const result::Result& r, const std::string& where) {
+      ++runs;
+      const double total = r.total.count();
+      EXPECT_NEAR(r.breakdown.total(), total, 1e-9 * total) << where;
+      for (const double part : r.breakdown.seconds) EXPECT_GE(part, 0) << where;
+      double computing = 0, longest = 0, by_class = 0;
+      for (const result::OperatorRow& o : r.operators) {
+        EXPECT_NEAR(o.breakdown.total(), o.time.count(), 1e-9 * o.time.count()) << where << " " << o.name;
+        if (is_collective(o.kind))
+          longest = std::max(longest, o.time.count());
+        else
+          computing += o.time.count() * static_cast<double>(o.count);
+      }
+      for (const result::ClassRow& c : r.classes) by_class += c.time.count();
+      EXPECT_GE(total * (1 + 1e-9), computing) << where;
+      EXPECT_GE(total * (1 + 1e-9), longest) << where;
+      EXPECT_GE(by_class * (1 + 1e-9), total) << where;
+      EXPECT_LE(r.matrix_utilisation, 1) << where;
+      EXPECT_LE(r.hbm_utilisation, 1) << where;
+      EXPECT_LE(r.memory.total(), static_cast<double>(r.memory_capacity.count())) << where;
+    });
+  EXPECT_GT(runs, 20);
+}
+
+}  // namespace
+}  // namespace xpusim::test

@@ -1,0 +1,211 @@
+#pragma once
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "support/shipped.h"
+#include "xpusim/chip/kernel.h"
+#include "xpusim/mapping/templates.h"
+
+/// Random chips and operators for the laws. Every law draws from its own seed, so a failure repeats.
+namespace xpusim::test {
+
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr int kSanitizerShare = 25;  ///< a sanitizer build runs one case in so many
+#else
+inline constexpr int kSanitizerShare = 1;
+#endif
+
+/// Cases of a law: `n`, times the environment's XPUSIM_LAW_SCALE (20 looks for rare violations).
+inline int cases(int n) {
+  const char* scale = std::getenv("XPUSIM_LAW_SCALE");
+  return std::max(1, n * (scale == nullptr ? 1 : std::atoi(scale)) / kSanitizerShare);
+}
+
+class Random {
+ public:
+  explicit Random(std::uint32_t seed) : engine_(seed) {}
+  std::int64_t integer(std::int64_t low, std::int64_t high) {
+    return std::uniform_int_distribution<std::int64_t>(low, high)(engine_);
+  }
+  double real(double low, double high) { return std::uniform_real_distribution<double>(low, high)(engine_); }
+  /// Every factor of two between low and high equally often.
+  double log_real(double low, double high) { return std::exp(real(std::log(low), std::log(high))); }
+  std::int64_t log_integer(std::int64_t low, std::int64_t high) {
+    const double x = log_real(static_cast<double>(low), static_cast<double>(high) + 1);
+    return std::clamp(static_cast<std::int64_t>(x), low, high);
+  }
+  bool chance(double probability) { return real(0, 1) < probability; }
+  template <class T>
+  const T& pick(const std::vector<T>& list) {
+    return list[static_cast<std::size_t>(integer(0, static_cast<std::int64_t>(list.size()) - 1))];
+  }
+  std::mt19937& engine() { return engine_; }
+
+ private:
+  std::mt19937 engine_;
+};
+
+template <class Q>
+void scale(Q& value, double factor) {
+  if constexpr (std::is_integral_v<typename Q::rep>)
+    value = Q(std::max<typename Q::rep>(1, std::llround(static_cast<double>(value.count()) * factor)));
+  else
+    value = Q(value.count() * factor);
+}
+
+/// A shipped chip with its numbers scaled, each on its own.
+inline ChipSpec random_chip(Random& r) {
+  ChipSpec c = r.pick(chips());
+  c.cores.count =
+      std::max<std::int64_t>(1, std::llround(static_cast<double>(c.cores.count) * r.log_real(1.0 / 32, 1.5)));
+  c.cores.multicast_cores = r.pick(std::vector<std::int64_t>{1, 2, 4});
+  scale(c.clock.max, r.log_real(0.5, 2));
+  c.power.full_load_clock = c.clock.max * r.real(0.6, 1.2);
+  c.matrix.issue_efficiency = r.real(0.7, 1);
+  scale(c.copy_in.port, r.log_real(0.25, 4));
+  scale(c.staging.capacity, r.log_real(0.7, 4));
+  scale(c.operand_feed.a_rate, r.log_real(0.5, 4));
+  scale(c.operand_feed.b_rate, r.log_real(0.5, 4));
+  scale(c.accumulator.capacity, r.log_real(0.7, 3));
+  scale(c.store.rate, r.log_real(0.25, 4));
+  scale(c.vector.ops_per_cycle, r.log_real(0.25, 4));
+  scale(c.vector.special_per_cycle, r.log_real(0.25, 4));
+  scale(c.vector.read_port, r.log_real(0.25, 4));
+  scale(c.vector.write_port, r.log_real(0.25, 4));
+  scale(c.vector.buffer, r.log_real(0.25, 4));
+  c.vector.special_pipeline = r.chance(0.5) ? SpecialPipeline::Own : SpecialPipeline::Shared;
+  c.vector.exchange = r.chance(0.5) ? Exchange::Registers : Exchange::L2;
+  scale(c.l2.capacity, r.log_real(0.02, 4));
+  scale(c.l2.bandwidth, r.log_real(0.1, 8));
+  scale(c.l2.write_bandwidth, r.log_real(0.1, 8));
+  scale(c.l2.latency, r.log_real(0.1, 5));
+  scale(c.hbm.bandwidth, r.log_real(0.1, 8));
+  c.hbm.achieved_fraction = r.real(0.5, 1);
+  c.hbm.latency = c.l2.latency * r.log_real(1, 5);
+  return c;
+}
+
+/// A time in us, and the numbers of a chip that decide it: what to repeat a failure with.
+inline std::string text(const ChipSpec& c) {
+  return fmt::format(
+      "{} cores={} multicast={} clock={:.4g} issue={:.4g} copy={:.4g} staging={} feed={:.4g}/{:.4g} sums={} "
+      "store={:.4g} ops={:.4g} special={:.4g},{} ports={:.4g}/{:.4g} buffer={} exchange={} "
+      "l2={}B,{:.4g}/{:.4g}B/s,{:.4g}s "
+      "hbm={:.4g}B/s x {:.4g},{:.4g}s",
+      c.id, c.cores.count, c.cores.multicast_cores, c.clock.max.count(), c.matrix.issue_efficiency,
+      c.copy_in.port.count(), c.staging.capacity.count(), c.operand_feed.a_rate.count(),
+      c.operand_feed.b_rate.count(), c.accumulator.capacity.count(), c.store.rate.count(),
+      c.vector.ops_per_cycle.count(), c.vector.special_per_cycle.count(),
+      enum_name(c.vector.special_pipeline), c.vector.read_port.count(), c.vector.write_port.count(),
+      c.vector.buffer.count(), enum_name(c.vector.exchange), c.l2.capacity.count(), c.l2.bandwidth.count(),
+      c.l2.write_bandwidth.count(), c.l2.latency.count(), c.hbm.bandwidth.count(), c.hbm.achieved_fraction,
+      c.hbm.latency.count());
+}
+inline std::string text(const Operator& o) {
+  if (o.kind == OpKind::Gemm) {
+    const GemmShape& g = o.gemm;
+    return fmt::format(
+        "gemm m={} n={} k={} batch={} dtype={} weight_dtype={} b_is_weight={} weight_copies={}", g.m, g.n,
+        g.k, g.batch, name(g.dtype), name(g.weight_dtype), g.b_is_weight, g.weight_copies);
+  }
+  if (o.kind == OpKind::Attention) {
+    const AttentionShape& a = o.attention;
+    return fmt::format(
+        "attention pass={} batch={} q_len={} kv_len={} heads={} kv_heads={} head_dim={} causal={} "
+        "dtype={} kv_dtype={}",
+        enum_name(a.pass), a.batch, a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.causal,
+        name(a.dtype), name(a.kv_dtype));
+  }
+  const RowwiseShape& w = o.rowwise;
+  return fmt::format("{} rows={} cols={} pass={} dtype={} residual={}", enum_name(o.kind), w.rows, w.cols,
+                     enum_name(w.pass), name(w.dtype), w.residual);
+}
+
+/// The classes of operators that the laws go through.
+enum class Class : std::uint8_t { Gemm, Prefill, Backward, Decode, Rowwise };
+inline constexpr std::array<std::string_view, 5> kClassNames = {
+    "Gemm", "AttentionForward", "AttentionBackward", "AttentionDecode", "Rowwise"};
+inline const std::vector<Class> kClasses = {Class::Gemm, Class::Prefill, Class::Backward, Class::Decode,
+                                            Class::Rowwise};
+
+inline Operator random_gemm(Random& r, const ChipSpec& c) {
+  std::vector<Dtype> types;
+  for (const auto& [type, unused] : c.matrix.flops_per_cycle) types.push_back(type);
+  Operator o;
+  o.kind = OpKind::Gemm;
+  o.name = "gemm";
+  const auto extent = [&r](std::int64_t most) {
+    const std::int64_t x = r.log_integer(1, most);
+    return x > 64 && r.chance(0.5) ? round_up(x, 64) : x;
+  };
+  o.gemm.m = extent(2048);
+  o.gemm.n = extent(4096);
+  o.gemm.k = extent(4096);
+  o.gemm.batch = r.chance(0.2) ? r.integer(2, 6) : 1;
+  o.gemm.dtype = r.pick(types);
+  o.gemm.weight_dtype = r.chance(0.2) ? Dtype::Int8 : o.gemm.dtype;
+  o.gemm.b_is_weight = r.chance(0.7);
+  o.gemm.weight_copies = r.chance(0.15) ? r.integer(1, 6) : 0;
+  return o;
+}
+
+inline Operator random_attention(Random& r, Class kind) {
+  Operator o;
+  o.kind = OpKind::Attention;
+  o.name = "attention";
+  AttentionShape& a = o.attention;
+  a.pass = kind == Class::Backward ? Pass::Backward : Pass::Forward;
+  a.kv_heads = r.integer(1, 8);
+  a.heads = a.kv_heads * r.pick(std::vector<std::int64_t>{1, 1, 2, 4, 8});
+  a.head_dim = r.pick(std::vector<std::int64_t>{64, 128});
+  a.kv_len = r.log_integer(16, kind == Class::Decode ? 16384 : 2048);
+  a.batch = r.log_integer(1, kind == Class::Decode ? 16 : 2);
+  a.causal = r.chance(0.7);
+  if (kind == Class::Decode)
+    a.q_len = 1;
+  else
+    a.q_len = r.chance(0.7) ? a.kv_len : r.integer(2, a.kv_len);
+  a.dtype = r.pick(std::vector<Dtype>{Dtype::Bf16, Dtype::Fp16});
+  a.kv_dtype = kind == Class::Decode && r.chance(0.3) ? Dtype::Int8 : a.dtype;
+  return o;
+}
+
+inline Operator random_rowwise(Random& r) {
+  Operator o;
+  o.kind = static_cast<OpKind>(r.integer(static_cast<int>(OpKind::Softmax), static_cast<int>(OpKind::Copy)));
+  o.name = std::string(enum_name(o.kind));
+  o.rowwise.rows = r.log_integer(1, 8192);
+  o.rowwise.cols = r.log_integer(1, 16384);
+  o.rowwise.pass = r.chance(0.3) ? Pass::Backward : Pass::Forward;
+  o.rowwise.dtype = r.pick(std::vector<Dtype>{Dtype::Bf16, Dtype::Fp32, Dtype::Int8});
+  o.rowwise.residual = r.chance(0.3);
+  return o;
+}
+
+inline Operator random_operator(Random& r, const ChipSpec& c, Class kind) {
+  if (kind == Class::Gemm) return random_gemm(r, c);
+  if (kind == Class::Rowwise) return random_rowwise(r);
+  return random_attention(r, kind);
+}
+inline Operator random_operator(Random& r, const ChipSpec& c) {
+  return random_operator(r, c, r.pick(kClasses));
+}
+
+inline double bound_seconds(const mapping::TileProgram& p, const ChipSpec& c) {
+  return chip::bound(p, c, c.clock.max, Seconds(0)).total.count();
+}
+inline double tile_seconds(const mapping::TileProgram& p, const ChipSpec& c) {
+  return chip::execute(p, c, c.clock.max, Seconds(0)).total.count();
+}
+/// The program that an Estimator would take.
+inline mapping::TileProgram best(const Operator& o, const ChipSpec& c) {
+  return mapping::best_program(o, c, [&](const mapping::TileProgram& p) { return bound_seconds(p, c); });
+}
+
+}  // namespace xpusim::test

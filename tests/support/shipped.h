@@ -1,0 +1,30 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "xpusim/config/library.h"
+
+/// The shipped configs and workloads, read from the source tree.
+namespace xpusim::test {
+
+inline const config::Library& library() {
+  static const config::Library shipped{XPUSIM_SOURCE_ROOT};
+  return shipped;
+}
+
+inline ChipSpec chip(const std::string& id) { return library().chip(id).value; }
+inline SystemSpec system(const std::string& id) { return library().system(id).value; }
+inline ModelSpec model(const std::string& id) { return library().model(id).value; }
+inline ScenarioSpec scenario(const std::string& id) { return library().scenario(id).value; }
+
+/// All shipped chips, in the order of their ids.
+inline const std::vector<ChipSpec>& chips() {
+  static const std::vector<ChipSpec> all = [] {
+    std::vector<ChipSpec> list;
+    for (const std::string& id : library().list(config::FileKind::Chip)) list.push_back(chip(id));
+    return list;
+  }();
+  return all;
+}
+
+}  // namespace xpusim::test

@@ -1,0 +1,162 @@
+#include "xpusim/mapping/templates.h"
+
+#include <gtest/gtest.h>
+
+#include "support/round_chip.h"
+#include "support/shipped.h"
+#include "xpusim/core/error.h"
+
+namespace {
+
+using namespace xpusim;
+using namespace xpusim::mapping;
+using test::round_chip;
+
+bool says(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+template <class F>
+std::string why_not(const F& f) {
+  try {
+    f();
+  } catch (const InfeasibleError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+Operator gemm(std::int64_t m, std::int64_t n, std::int64_t k) {
+  Operator o;
+  o.kind = OpKind::Gemm;
+  o.gemm = {.m = m, .n = n, .k = k};
+  return o;
+}
+
+TEST(GemmProgram, SaysWhichBufferIsTooSmallAndByHowMuch) {
+  ChipSpec c = round_chip();
+  c.accumulator.capacity = Bytes(60'000);
+  const std::string sums = why_not([&] {
+    static_cast<void>(gemm_program({.m = 512, .n = 512, .k = 512}, c, {128, 128, 1}));
+  });
+  EXPECT_TRUE(says(sums, "128x128")) << sums;
+  EXPECT_TRUE(says(sums, "needs 65536 B of accumulators, 5536 B more than its 60000 B")) << sums;
+  c = round_chip();
+  c.staging.capacity = Bytes(1000);
+  const std::string stages = why_not([&] {
+    static_cast<void>(gemm_program({.m = 512, .n = 512, .k = 512}, c, {128, 128, 1}));
+  });
+  EXPECT_TRUE(says(stages, "staging buffer")) << stages;
+}
+
+TEST(GemmProgram, HasABlockPerTileSplitAndProduct) {
+  const ChipSpec c = round_chip();
+  EXPECT_EQ(block_count(gemm_program({.m = 300, .n = 200, .k = 64, .batch = 3}, c, {128, 64, 1})), 3 * 4 * 3);
+  EXPECT_EQ(block_count(gemm_program({.m = 128, .n = 128, .k = 65536}, c, {128, 128, 8})), 8);
+}
+
+TEST(GemmProgram, PadsToTheMenuOrCutsEvenly) {
+  ChipSpec c = round_chip();
+  const auto cycles = [&](std::int64_t m) {
+    const TileProgram p = gemm_program({.m = m, .n = 128, .k = 1024}, c, {128, 128, 1});
+    return totals(p).busy_cycles[static_cast<std::size_t>(Engine::Matrix)];
+  };
+  c.matrix.tile_shapes = TileShapes::Fixed;
+  EXPECT_DOUBLE_EQ(cycles(129), cycles(256));
+  c.matrix.tile_shapes = TileShapes::Flexible;
+  EXPECT_DOUBLE_EQ(cycles(129), cycles(256) * 160 / 256);  // two tiles of 80 rows, in steps of 16
+  EXPECT_DOUBLE_EQ(cycles(256), cycles(128) * 2);
+}
+
+TEST(GemmProgram, MulticastSparesL2) {
+  ChipSpec c = round_chip();
+  c.cores.count = 16;
+  const GemmShape g{.m = 2048, .n = 2048, .k = 512};
+  const ProgramTotals one = totals(gemm_program(g, c, {128, 128, 1}));
+  c.cores.multicast_cores = 2;
+  const ProgramTotals two = totals(gemm_program(g, c, {128, 128, 1}));
+  EXPECT_DOUBLE_EQ(one.load_bytes, two.load_bytes);
+  EXPECT_DOUBLE_EQ(two.l2_read_bytes, 0.75 * one.l2_read_bytes);  // one operand of the two is shared
+}
+
+TEST(Candidates, ComeInAFixedOrderAndTheCheapestFirstOneWins) {
+  const ChipSpec c = test::chip("h100_sxm");
+  const Operator o = gemm(512, 512, 512);
+  const std::vector<TileProgram> first = candidates(o, c), second = candidates(o, c);
+  ASSERT_FALSE(first.empty());
+  ASSERT_EQ(first.size(), second.size());
+  for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].label, second[i].label);
+  EXPECT_EQ(best_program(o, c, [](const TileProgram&) { return 1.0; }).label, first.front().label);
+  double price = 0;
+  EXPECT_EQ(best_program(o, c, [&](const TileProgram&) { return price -= 1; }).label, first.back().label);
+}
+
+TEST(Candidates, ExistForEveryKindOnEveryShippedChip) {
+  for (const ChipSpec& c : test::chips()) {
+    for (int kind = 0; !is_collective(static_cast<OpKind>(kind)); ++kind) {
+      Operator o;
+      o.kind = static_cast<OpKind>(kind);
+      EXPECT_FALSE(candidates(o, c).empty()) << c.id << " " << kind;
+    }
+    for (const auto& [dtype, unused] : c.matrix.flops_per_cycle) {
+      Operator o = gemm(1, 8192, 8192);
+      o.gemm.dtype = o.gemm.weight_dtype = dtype;
+      EXPECT_FALSE(candidates(o, c).empty()) << c.id << " " << name(dtype);
+    }
+  }
+}
+
+TEST(Candidates, SayWhyNothingFits) {
+  ChipSpec c = round_chip();
+  c.accumulator.capacity = Bytes(100);
+  const std::string gemms = why_not([&] { static_cast<void>(candidates(gemm(64, 64, 64), c)); });
+  EXPECT_TRUE(says(gemms, "round")) << gemms;
+  EXPECT_TRUE(says(gemms, "accumulators")) << gemms;
+  Operator o;
+  o.kind = OpKind::Attention;
+  o.attention = {.q_len = 128, .kv_len = 128, .heads = 8, .kv_heads = 8};
+  const std::string attention = why_not([&] { static_cast<void>(candidates(o, c)); });
+  EXPECT_TRUE(says(attention, "accumulators")) << attention;
+}
+
+TEST(Candidates, NeedAMatrixRate) {
+  Operator o = gemm(64, 64, 64);
+  o.gemm.dtype = Dtype::Fp8;
+  const std::string text = why_not([&] { static_cast<void>(candidates(o, round_chip())); });
+  EXPECT_TRUE(says(text, "round has no fp8 matrix rate (it has bf16, int8)")) << text;
+}
+
+TEST(Candidates, SurviveAnyGranularity) {
+  for (const std::int64_t grain : {1, 3, 7, 20, 48, 100, 256, 512, 1024}) {
+    ChipSpec c = round_chip();
+    c.staging.capacity = Bytes(64 << 20);
+    c.accumulator.capacity = Bytes(64 << 20);
+    c.matrix.granularity = {grain, grain, Bytes(32)};
+    EXPECT_FALSE(candidates(gemm(2048, 2048, 2048), c).empty()) << grain;
+  }
+}
+
+TEST(PackedRows, StackTheHeadsOfAGroupInDecoding) {
+  EXPECT_EQ(packed_rows({.q_len = 1, .heads = 32, .kv_heads = 8}), 4);
+  EXPECT_EQ(packed_rows({.q_len = 7, .heads = 32, .kv_heads = 8}), 7);
+}
+
+TEST(AttentionProgram, SkipsTheTilesThatTheMaskHides) {
+  const ChipSpec c = test::chip("h100_sxm");
+  AttentionShape a{.q_len = 4096, .kv_len = 4096, .heads = 8, .kv_heads = 8};
+  const double causal =
+      totals(attention_program(a, c, {128, 128, 1})).busy_cycles[static_cast<std::size_t>(Engine::Matrix)];
+  a.causal = false;
+  const double full =
+      totals(attention_program(a, c, {128, 128, 1})).busy_cycles[static_cast<std::size_t>(Engine::Matrix)];
+  EXPECT_NEAR(causal / full, 0.5 * (1 + 1.0 / 32), 1e-9);  // 32 tiles: the diagonal ones are computed whole
+}
+
+TEST(RowwiseProgram, FillsAllCores) {
+  for (const ChipSpec& c : test::chips()) {
+    Operator o;
+    o.kind = OpKind::RmsNorm;
+    o.rowwise = {.rows = 4096, .cols = 8192};
+    EXPECT_GE(block_count(rowwise_program(o, c)), 4 * c.cores.count) << c.id;
+  }
+}
+
+}  // namespace
