@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Fit a chip's few physical constants to measured sets, and print (or write) them with their basis.
 
-The search runs `xpusim validate --fidelity bound`; the constants found are confirmed once with `tile`. It is
-deterministic: the same sets and the same chip file give the same constants. Fitted is only what no data sheet and no
+The search runs `xpusim validate --fidelity bound`; the constants found are confirmed once with `tile`. It
+starts at the chip file's constants and is deterministic. Fitted is only what no data sheet and no
 micro-benchmark gives (CONSTANTS below); none depends on a shape.
 
     scripts/calibrate.py --chip h100_sxm tests/measured/kernels/h100_sxm/gemm_bf16.csv [--write]
@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 import yaml
-from scipy.optimize import differential_evolution
+from scipy.optimize import differential_evolution  # type: ignore[import-untyped]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # path below chip: (unit, low, high)
@@ -43,7 +43,7 @@ def validate(binary: str, chip: str, files: list[str], values: dict[str, str], f
 
 
 def error(sets: list[dict]) -> float:
-    """Mean of the sets' MAP: a long set does not drown a short one."""
+    """Mean of the sets' MAPE: a long set does not drown a short one."""
     scored = [s["mape_pct"] for s in sets if s["rows"]]
     return sum(scored) / len(scored) if scored else 1e3
 
@@ -74,17 +74,14 @@ def write(chip: str, values: dict[str, str], files: list[str], residual: float) 
             end += 1
         old = yaml.safe_load("\n".join(lines[at:end]))[leaf]
         note = (
-            f"MAP {residual:.1f} % (bound); before: {old['value']}, {old['basis']}: {old['source']}".replace(
+            f"MAPE {residual:.1f} % (bound); before: {old['value']}, {old['basis']}: {old['source']}".replace(
                 '"', "'"
             )
         )
         if old["basis"] == "fitted":
-            note = re.sub(r"^MAP [\d.]+ %", f"MAP {residual:.1f} %", old["note"])
+            note = re.sub(r"^MAPE [\d.]+ %", f"MAPE {residual:.1f} %", old["note"])
         source = f"scripts/calibrate.py on {names}"
-        lines[at:end] = [
-            f'  {leaf}: {{value: {value}, basis: fitted, source: "{source}",',
-            f'    note: "{note}"}}',
-        ]
+        lines[at:end] = [f'  {leaf}: {{value: {value}, basis: fitted, source: "{source}", note: "{note}"}}']
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -101,7 +98,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     def settings(x: list[float]) -> dict[str, str]:
-        return {path: text(v, CONSTANTS[path][0]) for path, v in zip(arguments.constants, x)}
+        return {path: text(v, CONSTANTS[path][0]) for path, v in zip(arguments.constants, x, strict=True)}
 
     def objective(x: list[float]) -> float:
         return error(validate(arguments.xpusim, arguments.chip, arguments.files, settings(x), "bound"))
@@ -111,9 +108,8 @@ def main() -> int:
 
     before = error(validate(arguments.xpusim, arguments.chip, arguments.files, {}, "bound"))
     bounds = [CONSTANTS[path][1:] for path in arguments.constants]
-    start = [
-        min(max(shipped(arguments.chip, p), low), high) for p, (low, high) in zip(arguments.constants, bounds)
-    ]
+    now = [shipped(arguments.chip, path) for path in arguments.constants]
+    start = [min(max(value, low), high) for value, (low, high) in zip(now, bounds, strict=True)]
     found = differential_evolution(
         objective,
         bounds,
@@ -127,11 +123,11 @@ def main() -> int:
     )
     objective_now = float(found.fun)
     values = settings(list(found.x))
-    print(f"\rbound: MAP {before:.2f} % -> {objective_now:.2f} % in {found.nfev} evaluations")
+    print(f"\rbound: MAPE {before:.2f} % -> {objective_now:.2f} % in {found.nfev} evaluations")
     for path, value in values.items():
         print(f"  chip.{path}: {value}")
     for s in validate(arguments.xpusim, arguments.chip, arguments.files, values, "tile"):
-        print(f"tile: {s['op']}: {s['rows']} rows, MAP {s['mape_pct']:.2f} %, P90 {s['p90_ape_pct']:.2f} %")
+        print(f"tile: {s['op']}: {s['rows']} rows, MAPE {s['mape_pct']:.2f} %, P90 {s['p90_ape_pct']:.2f} %")
     if arguments.write:
         write(arguments.chip, values, arguments.files, objective_now)
     return 0

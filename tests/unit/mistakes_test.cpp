@@ -105,6 +105,15 @@ TEST_F(Mistakes, AWrongBasisGetsTheNearestOrAll) {
             "derived, fitted, estimate, recalled)");
 }
 
+TEST_F(Mistakes, ABasisAndASourceAreText) {
+  EXPECT_EQ(in(FileKind::Chip, kChip + "clock:\n  max: {value: 1.8 GHz, basis: [paper], source: {a: b}}\n"),
+            "test.yaml:5:32: chip.clock.max.basis: expected text, found a list\n"
+            "test.yaml:5:49: chip.clock.max.source: expected text, found a map");
+  EXPECT_EQ(
+      in(FileKind::Chip, kChip + "clock:\n  max: {value: 1.8 GHz, basis: paper, source: '', note: ''}\n"),
+      "test.yaml:5:8: chip.clock.max: missing source (where was the number read?)");
+}
+
 TEST_F(Mistakes, ARangeIsTwoValuesInOrder) {
   const std::string clock = kChip + "clock:\n  max: {value: 1.8 GHz, basis: paper, source: me, range: ";
   EXPECT_EQ(in(FileKind::Chip, clock + "1 GHz}\n"),

@@ -185,24 +185,26 @@ void Reader::read_leaf(const Node& node, const std::string& path, const FieldInf
 Leaf Reader::read_provenance(const Node& leaf, const std::string& path, const FieldInfo& info,
                              const Scalar& handle) {
   check_keys(leaf, path, kLeafKeys, true);
-  const auto text = [&](std::string_view key) {
-    const Node* n = leaf.find(key);
-    if (n == nullptr || n->kind == Node::Kind::Null) return std::string();
-    if (n->kind != Node::Kind::Scalar)
-      report(n->where, fmt::format("{}.{}", path, key),
-             fmt::format("expected text, found {}", kind_name(*n)));
-    return n->kind == Node::Kind::Scalar ? n->text : std::string("?");
-  };
-  Leaf read{leaf.where, "", text("basis"), text("source"), ""};
-  static_cast<void>(text("note"));
-  if (read.basis.empty())
-    report(leaf.where, path, "missing basis", "one of " + join(kBases));
-  else if (read.basis != "?" && !contains(kBases, read.basis))
+  Leaf read{leaf.where, "", read_text(leaf, path, "basis", "one of " + join(kBases)),
+            read_text(leaf, path, "source", "where was the number read?"), ""};
+  static_cast<void>(read_text(leaf, path, "note", ""));
+  if (!read.basis.empty() && !contains(kBases, read.basis))
     report(leaf.find("basis")->where, path + ".basis", "unknown basis " + in_quotes(read.basis),
            did_you_mean(read.basis, kBases, "one of"));
-  if (read.source.empty()) report(leaf.where, path, "missing source", "where was the number read?");
   if (const Node* range = leaf.find("range")) read.range = read_range(*range, path + ".range", info, handle);
   return read;
+}
+
+std::string Reader::read_text(const Node& leaf, const std::string& path, std::string_view key,
+                              const std::string& hint_if_missing) {
+  const Node* n = leaf.find(key);
+  const bool is_missing =
+      n == nullptr || n->kind == Node::Kind::Null || (n->kind == Node::Kind::Scalar && n->text.empty());
+  if (is_missing && !hint_if_missing.empty())
+    report(leaf.where, path, fmt::format("missing {}", key), hint_if_missing);
+  if (!is_missing && n->kind != Node::Kind::Scalar)
+    report(n->where, fmt::format("{}.{}", path, key), fmt::format("expected text, found {}", kind_name(*n)));
+  return n == nullptr ? std::string() : n->text;
 }
 
 std::string Reader::read_range(const Node& range, const std::string& path, const FieldInfo& info,

@@ -75,6 +75,9 @@ class Reader : public Fields {
   void element(const Member&, const FieldInfo&, const std::function<void(const FieldInfo&)>& visit);
   void read_leaf(const Node&, const std::string& path, const FieldInfo&, const Scalar&);
   Leaf read_provenance(const Node& leaf, const std::string& path, const FieldInfo&, const Scalar&);
+  /// The text of a leaf's key, empty where there is none; that is a mistake if there is a hint for it.
+  std::string read_text(const Node& leaf, const std::string& path, std::string_view key,
+                        const std::string& hint_if_missing);
   std::string read_range(const Node&, const std::string& path, const FieldInfo&, const Scalar&);
   std::optional<ScalarValue> parse(const Node&, const std::string& path, const FieldInfo&, const Scalar&);
   /// Reports keys written twice and, if `knows_all`, those that are not `known`.

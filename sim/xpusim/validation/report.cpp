@@ -40,7 +40,7 @@ std::vector<Sample> worst_samples(const SetReport& r, std::size_t count) {
 
 std::string to_table(const std::vector<SetReport>& reports, std::size_t worst) {
   std::string text = fmt::format("{:<14} {:<18} {:>6} {:>8} {:>8} {:>8} {:>8}  {:>7}\n", "chip", "op", "rows",
-                                 "MAP %", "median", "P90", "bias", "skipped");
+                                 "MAPE %", "median", "P90", "bias", "skipped");
   for (const SetReport& r : reports) {
     std::size_t skipped = 0;
     for (const auto& [reason, rows] : r.skipped) skipped += rows;
