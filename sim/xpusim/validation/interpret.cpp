@@ -213,8 +213,12 @@ MeasuredSet interpret(const Csv& csv) {
   if (!found.empty()) throw ConfigError(std::move(found));
 
   if (std::find(std::begin(kUnmodelled), std::end(kUnmodelled), set.op) != std::end(kUnmodelled)) {
-    for (const CsvRow& row : csv.rows)
-      set.rows.push_back({.line = row.line, .skipped = fmt::format("no model of {} yet", set.op)});
+    for (const CsvRow& row : csv.rows) {
+      Measurement m;
+      m.line = row.line;
+      m.skipped = fmt::format("no model of {} yet", set.op);
+      set.rows.push_back(std::move(m));
+    }
     return set;
   }
   const auto kind = kinds().find(set.op);
