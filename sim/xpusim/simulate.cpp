@@ -8,6 +8,7 @@
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/error.h"
 #include "xpusim/network/collective.h"
+#include "xpusim/ops/cost.h"
 #include "xpusim/ops/transformer.h"
 
 namespace xpusim {
@@ -15,12 +16,24 @@ namespace {
 
 double d(std::int64_t x) { return static_cast<double>(x); }
 
+/// What an operator reads must fit the memory, and so must what it writes. Shapes beyond that are typing
+/// mistakes, and would count more tiles than integers hold.
+void check_operands(const Operator& o, const ChipSpec& chip) {
+  const ops::Cost c = ops::cost(o);
+  const double bytes = std::max(c.weight_bytes + c.input_bytes, c.output_bytes);
+  const double capacity = d(chip.hbm.capacity.count());
+  if (bytes > capacity)
+    throw InfeasibleError(fmt::format("{}: its operands take {:.4g} GiB, the memory of {} has {:.4g} GiB",
+                                      o.name, bytes / 0x1p30, chip.id, capacity / 0x1p30));
+}
+
 /// Times every operator of a graph: compute operators on the chip, collectives on the system.
 class GraphTimer {
  public:
   GraphTimer(const Graph& graph, const ChipSpec& chip, const SystemSpec* system, Launch launch,
              const Options& options)
       : graph_(graph),
+        chip_(chip),
         system_(system),
         options_(options),
         estimator_(chip, options.fidelity, launch, options.engine_spans) {}
@@ -59,6 +72,7 @@ class GraphTimer {
                                t.level.empty() ? "one rank" : t.level);
       return row;
     }
+    check_operands(o, chip_);
     const chip::KernelTime& t = estimator_.time(o);
     row.time = t.total;
     row.breakdown = t.breakdown;
@@ -76,6 +90,7 @@ class GraphTimer {
   }
 
   const Graph& graph_;
+  const ChipSpec& chip_;
   const SystemSpec* system_;
   const Options& options_;
   chip::Estimator estimator_;

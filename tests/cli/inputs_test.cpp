@@ -128,6 +128,19 @@ TEST_F(Inputs, BuffersTooSmallForAnyTileAreInfeasible) {
   }
 }
 
+TEST_F(Inputs, OperandsBeyondTheMemoryAreInfeasible) {
+  expect_refusal(
+      {"op", "add", "--chip", "h100_sxm", "rows=1e9", "cols=1e5"}, kInfeasible,
+      "xpusim: add rows=1e9 cols=1e5: its operands take 3.725e+05 GiB, the memory of h100_sxm has 80 GiB");
+  for (const Arguments& arguments : std::vector<Arguments>{
+           {"op", "gemm", "--chip", "h100_sxm", "m=1099511627776", "n=1099511627776", "k=1099511627776",
+            "batch=1099511627776"},
+           {"op", "rmsnorm", "--chip", "h100_sxm", "rows=1099511627776", "cols=1099511627776"},
+           {"op", "attention", "--chip", "h100_sxm", "batch=1099511627776", "q_len=1099511627776",
+            "kv_len=1099511627776", "heads=1099511627776", "kv_heads=1", "head_dim=1024"}})
+    EXPECT_EQ(run(arguments).code, kInfeasible) << arguments[1];
+}
+
 TEST_F(Inputs, AWorkloadOfNoTimeHasNoSpeed) {
   write("t.yaml", "name: t\nsections: [{name: s, operators: [{name: a, op: all_reduce, bytes: 8 B}]}]\n");
   const Outcome table = run({"compare", "t.yaml", "--on", "dgx_h100", "--on", "dgx_a100"});
