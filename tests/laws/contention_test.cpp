@@ -51,5 +51,42 @@ TEST(Uncontended, TileEqualsBoundForRowwiseOperators) {
   }
 }
 
+/// How much longer than the closed form a stream takes that HBM alone bounds, by a margin; below 0 where it
+/// is not so.
+double over_stream(const Operator& o, const ChipSpec& c) {
+  const mapping::TileProgram p = best(o, c);
+  ChipSpec wider = c;
+  scale(wider.hbm.bandwidth, 1.25);
+  const double once = bound_seconds(p, c);
+  if (once / bound_seconds(p, wider) < 1.24 || mapping::block_count(p) < 20 * c.cores.count) return -1;
+  return tile_seconds(p, c) / once - 1;
+}
+
+TEST(Stream, OnAShippedChipReachesTheBandwidthOfHbm) {
+  Worst worst;
+  for (const ChipSpec& c : chips())
+    for (const OpKind kind :
+         {OpKind::Add, OpKind::SwiGlu, OpKind::RmsNorm, OpKind::Copy, OpKind::Optimizer}) {
+      Operator o;
+      o.kind = kind;
+      o.rowwise = {.rows = 16384, .cols = 8192};
+      worst.see(over_stream(o, c), text(o) + " | " + c.id);
+    }
+  EXPECT_GT(worst.value, -0.5) << "no stream is bound by HBM";
+  expect_at_most(worst, 0.03);
+}
+
+TEST(Stream, OnARandomChipNearlyReachesTheBandwidthOfHbm) {
+  Random r(32);
+  Worst worst;
+  for (int i = 0; i < cases(1000); ++i) {
+    const ChipSpec c = random_chip(r);
+    const Operator o = random_rowwise(r);
+    if (mapping::totals(best(o, c)).transactions <= kMostTransactions)
+      worst.see(over_stream(o, c), text(o) + " | " + text(c));
+  }
+  expect_at_most(worst, 0.2);
+}
+
 }  // namespace
 }  // namespace xpusim::test

@@ -38,15 +38,14 @@ struct Pipeline {
     const auto c = b.operand({.name = "C", .write = true});
     const auto stages = b.buffer("stages", slots);
     const auto sums = b.buffer("sums", 1);
-    ShapeBuilder s(blocks);
-    for (std::int64_t pass = 0; pass < passes; ++pass) {
-      s.step(load(Engine::CopyIn, load_cycles, stages, {Access{a, bytes}}));
-      s.step(compute(Engine::Matrix, compute_cycles, {Input{stages}}, {sums, true}, Flops(1)));
-      s.loop(iterations);
-    }
-    s.step(post(Engine::Store, store_cycles, {sums}, kNone, {c, store_bytes}));
-    s.loop(1);
-    b.program.shapes.push_back(s.shape);
+    BlockShape block(blocks);
+    b.step(load(Engine::CopyIn, load_cycles, stages, {Access{a, bytes}}));
+    b.step(compute(Engine::Matrix, compute_cycles, {Input{stages}}, {sums, true}, Flops(1)));
+    const auto products = b.body();
+    for (std::int64_t pass = 0; pass < passes; ++pass) block.run(products, iterations);
+    b.step(post(Engine::Store, store_cycles, {sums}, kNone, {c, store_bytes}));
+    block.run(b.body(), 1);
+    b.program.shapes.push_back(block);
     b.program.raster.kind = tiles > 0 ? Raster::Grid : Raster::Rows;
     b.program.raster.k_tiles = iterations;
     b.program.raster.k_tiles_per_split = iterations;

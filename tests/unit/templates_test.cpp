@@ -150,6 +150,16 @@ TEST(AttentionProgram, SkipsTheTilesThatTheMaskHides) {
   EXPECT_NEAR(causal / full, 0.5 * (1 + 1.0 / 32), 1e-9);  // 32 tiles: the diagonal ones are computed whole
 }
 
+TEST(RowwiseProgram, CutsEqualBlocksInWholeWaves) {
+  for (const ChipSpec& c : test::chips())
+    for (const std::int64_t rows : {1000, 4096, 50000}) {
+      Operator o;
+      o.kind = OpKind::SwiGlu;
+      o.rowwise = {.rows = rows, .cols = 8192};
+      EXPECT_EQ(block_count(rowwise_program(o, c)) % c.cores.count, 0) << c.id << " " << rows;
+    }
+}
+
 TEST(RowwiseProgram, FillsAllCores) {
   for (const ChipSpec& c : test::chips()) {
     Operator o;

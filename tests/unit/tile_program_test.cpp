@@ -23,13 +23,13 @@ TileProgram example() {
   const auto sums = b.buffer("sums", 1);
   Access half{a, 100};
   half.l2_share = 0.5;
-  ShapeBuilder s(4);
-  s.step(load(Engine::CopyIn, 10, stages, {half}));
-  s.step(compute(Engine::Matrix, 25, {Input{stages}}, {sums, true}, Flops(1000)));
-  s.loop(5);
-  s.step(post(Engine::Store, 8, {sums}, kNone, {c, 64}));
-  s.loop(1);
-  b.program.shapes.push_back(s.shape);
+  b.step(load(Engine::CopyIn, 10, stages, {half}));
+  b.step(compute(Engine::Matrix, 25, {Input{stages}}, {sums, true}, Flops(1000)));
+  BlockShape block(4);
+  block.run(b.body(), 5);
+  b.step(post(Engine::Store, 8, {sums}, kNone, {c, 64}));
+  block.run(b.body(), 1);
+  b.program.shapes.push_back(block);
   return b.program;
 }
 
@@ -57,27 +57,34 @@ TEST(Totals, OfNothingAreNothing) {
   EXPECT_EQ(t.transactions, 0);
 }
 
-TEST(ShapeBuilder, LeavesNoTraceOfLoopsThatDoNotRun) {
-  ShapeBuilder s(1);
-  s.loop(3);
-  s.step(compute(Engine::Vector, 1, {}, {}));
-  s.loop(0);
-  EXPECT_TRUE(s.shape.loops.empty());
-  s.step(compute(Engine::Vector, 1, {}, {}));
-  s.loop(2, 7);
-  EXPECT_EQ(s.shape.steps.size(), 1U);
-  ASSERT_EQ(s.shape.loops.size(), 1U);
-  EXPECT_EQ(s.shape.loops[0].first_step, 0);
-  EXPECT_EQ(s.shape.loops[0].steps, 1);
-  EXPECT_EQ(s.shape.loops[0].repeat, 2);
-  EXPECT_EQ(s.shape.loops[0].first_iteration, 7);
+TEST(BlockShape, LeavesNoTraceOfLoopsThatDoNotRun) {
+  BlockShape block(1);
+  block.run(3, 0);
+  EXPECT_TRUE(block.loops().empty());
+  block.run(4, 2, 7);
+  ASSERT_EQ(block.loops().size(), 1U);
+  EXPECT_EQ(block.loops()[0].body, 4);
+  EXPECT_EQ(block.loops()[0].repeat, 2);
+  EXPECT_EQ(block.loops()[0].first_iteration, 7);
+}
+
+TEST(Builder, MakesABodyOfTheStepsSinceTheLast) {
+  Builder b;
+  b.step(compute(Engine::Vector, 1, {}, {}));
+  EXPECT_EQ(b.body(), 0);
+  b.step(compute(Engine::Vector, 2, {}, {}));
+  b.step(compute(Engine::Vector, 3, {}, {}));
+  EXPECT_EQ(b.body(), 1);
+  EXPECT_EQ(b.body(), 2) << "an empty body";
+  EXPECT_EQ(steps_of(b.program, b.program.bodies[0]).size(), 1U);
+  ASSERT_EQ(steps_of(b.program, b.program.bodies[1]).size(), 2U);
+  EXPECT_EQ(steps_of(b.program, b.program.bodies[1])[0].busy.count(), 2);
+  EXPECT_TRUE(steps_of(b.program, b.program.bodies[2]).empty());
 }
 
 TEST(BlockCount, AddsUpTheShapes) {
   TileProgram p;
-  p.shapes.resize(3);
-  p.shapes[0].count = 4;
-  p.shapes[2].count = 5;
+  for (const std::int64_t blocks : {4, 0, 5}) p.shapes.emplace_back(blocks);
   EXPECT_EQ(block_count(p), 9);
 }
 
@@ -98,8 +105,7 @@ TEST(BlockAt, OfAGridVisitsEveryTileAndSplitOnce) {
     r.k_tiles = r.k_tiles_per_split * r.splits;
     TileProgram p;
     p.raster = r;
-    p.shapes.resize(1);
-    p.shapes[0].count = r.m_tiles * r.n_tiles * r.splits * r.batch;
+    p.shapes.emplace_back(r.m_tiles * r.n_tiles * r.splits * r.batch);
 
     std::set<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>> seen;
     for (std::int64_t index = 0; index < block_count(p); ++index) {
@@ -122,8 +128,7 @@ TEST(BlockAt, OfAGridVisitsEveryTileAndSplitOnce) {
 TEST(BlockAt, OfAGridKeepsAGroupOfRowsTogether) {
   TileProgram p;
   p.raster = {.kind = Raster::Grid, .m_tiles = 4, .n_tiles = 3, .group_m = 2};
-  p.shapes.resize(1);
-  p.shapes[0].count = 12;
+  p.shapes.emplace_back(12);
   std::vector<std::pair<std::int64_t, std::int64_t>> order;
   for (std::int64_t i = 0; i < 12; ++i) {
     const Block b = block_at(p, i);
@@ -143,8 +148,8 @@ TEST(BlockAt, OfHeadsReadsTheSharedKeysOfEachGroup) {
   p.raster.heads_per_kv = 3;
   p.raster.k_tiles_per_split = 5;
   p.raster.k_tiles = 10;
-  p.shapes.resize(1);
-  p.shapes[0].count = 2 * 2 * 3 * 4;
+  p.raster.batch = 3 * 4;
+  p.shapes.emplace_back(2 * 2 * 3 * 4);
   std::map<std::int64_t, int> readers;
   for (std::int64_t i = 0; i < block_count(p); ++i) {
     const Block b = block_at(p, i);
@@ -155,14 +160,23 @@ TEST(BlockAt, OfHeadsReadsTheSharedKeysOfEachGroup) {
   for (std::int64_t i = 0; i < 8; ++i) EXPECT_EQ(readers[i * 5], 2 * 3) << i;
 }
 
+TEST(BlockAt, OfHeadsPassesOverAllHeadsForEachQueryTileOfAShape) {
+  TileProgram p;  // two query tiles of six heads have one shape; three heads share a key head
+  p.raster.kind = Raster::Heads;
+  p.raster.batch = 6;
+  p.raster.heads_per_kv = 3;
+  p.raster.k_tiles = p.raster.k_tiles_per_split = 7;
+  p.shapes.emplace_back(2 * 6);
+  std::vector<std::int64_t> first;
+  for (std::int64_t i = 0; i < block_count(p); ++i) first.push_back(block_at(p, i).first_tile[0]);
+  EXPECT_EQ(first, (std::vector<std::int64_t>{0, 0, 0, 7, 7, 7, 0, 0, 0, 7, 7, 7}));
+}
+
 TEST(BlockAt, TakesTheShapesInTheirOrder) {
   for (const Raster kind : {Raster::Rows, Raster::Heads}) {
     TileProgram p;
     p.raster.kind = kind;
-    p.shapes.resize(3);
-    p.shapes[0].count = 2;
-    p.shapes[1].count = 1;
-    p.shapes[2].count = 3;
+    for (const std::int64_t blocks : {2, 1, 3}) p.shapes.emplace_back(blocks);
     std::vector<std::uint32_t> order;
     for (std::int64_t i = 0; i < block_count(p); ++i) order.push_back(block_at(p, i).shape);
     EXPECT_EQ(order, (std::vector<std::uint32_t>{0, 0, 1, 2, 2, 2}));

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <vector>
 
 #include "xpusim/chip/kernel.h"
 #include "xpusim/ops/cost.h"
@@ -17,13 +18,6 @@ using mapping::StepKind;
 using mapping::TileProgram;
 
 double d(std::int64_t x) { return static_cast<double>(x); }
-
-/// Cycles of one block in the steady state, and what decides them.
-struct BlockCycles {
-  double steady = 0;
-  double primary = 0;
-  Bound limiter = Bound::Matrix;
-};
 
 /// What limits a block whose busiest engine is `engine`.
 Bound bound_of(Engine engine) {
@@ -53,48 +47,79 @@ double latency_cycles(const Step& step, const TileProgram& p, const ChipSpec& ch
   return (from_hbm ? chip.hbm.latency : chip.l2.latency).count() * clock.count();
 }
 
-/// Event-graph bound of one block: an engine's time is the sum of its steps; a buffer of s slots passes on
-/// its tiles no faster than (time to produce + time to consume) / s.
-BlockCycles block_cycles(const mapping::BlockShape& shape, const TileProgram& p, const ChipSpec& chip,
-                         Hertz clock) {
-  std::array<double, kEngines> engine{};
-  std::array<double, kMaxBuffers> buffer{};
-  std::array<Bound, kMaxBuffers> waits_for{};
-  waits_for.fill(Bound::L2);
-  for (const mapping::Loop& loop : shape.loops) {
-    const double times = d(loop.repeat);
-    for (std::size_t i = loop.first_step; i < std::size_t{loop.first_step} + loop.steps; ++i) {
-      const Step& s = shape.steps[i];
-      engine[static_cast<std::size_t>(s.engine)] += s.busy.count() * times;
-      const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
-      if (s.output.buffer != kNone) {
-        const auto b = static_cast<std::size_t>(s.output.buffer);
-        buffer[b] += (s.busy.count() + latency) * times;
-        if (s.output.accumulate) waits_for[b] = Bound::FillDrain;
-        if (latency > chip.l2.latency.count() * clock.count()) waits_for[b] = Bound::Hbm;
-      }
-      for (const mapping::Input& in : s.inputs)
-        if (in.buffer != kNone && in.release)
-          buffer[static_cast<std::size_t>(in.buffer)] += s.busy.count() * times;
+/// Event-graph bound of a program: an engine's time is the sum of its steps; a buffer of s slots passes on its
+/// tiles no faster than (time to produce + time to consume) / s. Every engine and buffer that is used is one
+/// resource with cycles per run of each body; a block takes what its busiest resource takes.
+class Resources {
+ public:
+  Resources(const TileProgram& p, const ChipSpec& chip, Hertz clock) : bodies_(p.bodies.size()) {
+    std::array<Bound, kMost> bounds{};
+    for (std::size_t e = 0; e < kEngines; ++e) bounds[e] = bound_of(static_cast<Engine>(e));
+    for (std::size_t b = kEngines; b < kMost; ++b) bounds[b] = Bound::L2;
+    std::vector<std::array<double, kMost>> cycles(bodies_);
+    for (std::size_t b = 0; b < bodies_; ++b)
+      for (const Step& s : mapping::steps_of(p, p.bodies[b])) add(s, p, chip, clock, cycles[b], bounds);
+    keep_used(cycles, bounds, static_cast<std::size_t>(p.primary));
+  }
+
+  struct Block {
+    double steady = 0;   ///< cycles of its busiest resource
+    double primary = 0;  ///< cycles of the primary engine
+    std::size_t busiest = 0;
+  };
+  [[nodiscard]] Block block(const mapping::BlockShape& shape) const {
+    std::array<double, kMost> sum{};
+    for (const mapping::Loop& loop : shape.loops()) {
+      const double times = d(loop.repeat);
+      const double* cycles = &cycles_[loop.body * used_];
+      for (std::size_t r = 0; r < used_; ++r) sum[r] += cycles[r] * times;
+    }
+    Block b{sum[0], sum[0], 0};
+    for (std::size_t r = 1; r < used_; ++r)
+      if (sum[r] > b.steady) b.steady = sum[r], b.busiest = r;
+    return b;
+  }
+  [[nodiscard]] Bound bound_of_resource(std::size_t r) const { return bounds_[r]; }
+
+ private:
+  static constexpr std::size_t kMost = kEngines + kMaxBuffers;
+
+  static void add(const Step& s, const TileProgram& p, const ChipSpec& chip, Hertz clock,
+                  std::array<double, kMost>& cycles, std::array<Bound, kMost>& bounds) {
+    const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
+    const auto slots = [&](std::size_t b) { return d(p.buffers[b].slots); };
+    cycles[static_cast<std::size_t>(s.engine)] += s.busy.count();
+    if (s.output.buffer != kNone) {
+      const auto b = static_cast<std::size_t>(s.output.buffer);
+      cycles[kEngines + b] += (s.busy.count() + latency) / slots(b);
+      if (s.output.accumulate) bounds[kEngines + b] = Bound::FillDrain;
+      if (latency > chip.l2.latency.count() * clock.count()) bounds[kEngines + b] = Bound::Hbm;
+    }
+    for (const mapping::Input& in : s.inputs) {
+      if (in.buffer == kNone || !in.release) continue;
+      const auto b = static_cast<std::size_t>(in.buffer);
+      cycles[kEngines + b] += s.busy.count() / slots(b);
     }
   }
-  BlockCycles c;
-  c.primary = engine[static_cast<std::size_t>(p.primary)];
-  c.steady = c.primary;
-  c.limiter = bound_of(p.primary);
-  for (std::size_t e = 0; e < kEngines; ++e) {
-    if (engine[e] <= c.steady) continue;
-    c.steady = engine[e];
-    c.limiter = bound_of(static_cast<Engine>(e));
+
+  /// Packs the resources that any body uses, the primary engine first.
+  void keep_used(const std::vector<std::array<double, kMost>>& cycles, const std::array<Bound, kMost>& bounds,
+                 std::size_t primary) {
+    std::array<std::size_t, kMost> kept{};
+    kept[used_++] = primary;
+    for (std::size_t r = 0; r < kMost; ++r) {
+      const bool any = std::any_of(cycles.begin(), cycles.end(), [r](const auto& c) { return c[r] > 0; });
+      if (any && r != primary) kept[used_++] = r;
+    }
+    for (const auto& body : cycles)
+      for (std::size_t r = 0; r < used_; ++r) cycles_.push_back(body[kept[r]]);
+    for (std::size_t r = 0; r < used_; ++r) bounds_[r] = bounds[kept[r]];
   }
-  for (std::size_t b = 0; b < p.buffers.size(); ++b) {
-    const double cycle = buffer[b] / d(p.buffers[b].slots);
-    if (cycle <= c.steady) continue;
-    c.steady = cycle;
-    c.limiter = waits_for[b];
-  }
-  return c;
-}
+
+  std::size_t bodies_, used_ = 0;
+  std::vector<double> cycles_;  ///< of body b and resource r at b * used_ + r
+  std::array<Bound, kMost> bounds_{};
+};
 
 /// Cycles before the primary engine's first step of a block, and after its last.
 struct Ends {
@@ -103,9 +128,8 @@ struct Ends {
 Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const ChipSpec& chip, Hertz clock) {
   Ends e;
   bool started = false;
-  for (const mapping::Loop& loop : shape.loops) {
-    for (std::size_t i = loop.first_step; i < std::size_t{loop.first_step} + loop.steps; ++i) {
-      const Step& s = shape.steps[i];
+  for (const mapping::Loop& loop : shape.loops()) {
+    for (const Step& s : mapping::steps_of(p, p.bodies[loop.body])) {
       const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
       if (s.engine == p.primary) {
         started = true;
@@ -145,17 +169,17 @@ Seconds lower_bound(const Operator& o, const ChipSpec& chip) {
 KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Seconds overhead) {
   const double cores = d(chip.cores.count);
   const std::int64_t blocks = mapping::block_count(p);
-  double steady = 0, primary = 0, longest = 0;  // sums over blocks, in cycles
-  Bound limiter = Bound::Matrix;
+  const Resources resources(p, chip, clock);
+  double steady = 0, primary = 0;  // cycles, summed over blocks
+  Resources::Block longest;
   for (const mapping::BlockShape& shape : p.shapes) {
-    const BlockCycles c = block_cycles(shape, p, chip, clock);
-    steady += c.steady * d(shape.count);
-    primary += c.primary * d(shape.count);
-    if (c.steady > longest) limiter = c.limiter;
-    longest = std::max(longest, c.steady);
+    const Resources::Block b = resources.block(shape);
+    steady += b.steady * d(shape.count);
+    primary += b.primary * d(shape.count);
+    if (b.steady > longest.steady) longest = b;
   }
   const Ends ends = block_ends(p.shapes.front(), p, chip, clock);
-  const double busiest = busiest_core(p, steady, longest, blocks, chip.cores.count);
+  const double busiest = busiest_core(p, steady, longest.steady, blocks, chip.cores.count);
   const mapping::ProgramTotals all = mapping::totals(p);
   const double l2_cycles = std::max(all.l2_read_bytes / chip.l2.bandwidth.count(),
                                     all.l2_write_bytes / chip.l2.write_bandwidth.count()) *
@@ -175,7 +199,7 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   t.breakdown[Bound::Launch] = overhead.count();
   t.breakdown[Bound::FillDrain] = seconds(ends.fill + ends.drain);
   t.breakdown[p.primary == Engine::Matrix ? Bound::Matrix : Bound::Vector] += seconds(primary / cores);
-  t.breakdown[limiter] += seconds((steady - primary) / cores);
+  t.breakdown[resources.bound_of_resource(longest.busiest)] += seconds((steady - primary) / cores);
   // Idle cores count as wave tail as far as an even spread could shorten the run (as in execute()).
   const double even = steady / cores;
   t.breakdown[Bound::WaveTail] += seconds(std::max(0.0, busiest - std::max(even, shared)));

@@ -41,6 +41,7 @@ struct TimedStep {
   std::uint8_t inputs = 0, accesses = 0;
   bool is_primary = false;
   std::int8_t output = kNone;
+  bool accumulate = false;
   bool acquire_first = false;  ///< acquires the output slot in the loop's first iteration only
   bool acquire = false, fill = false;
   bool fill_last = false;  ///< fills it in the last iteration only
@@ -49,9 +50,14 @@ struct TimedStep {
   std::array<TimedAccess, 2> access;
 };
 
+struct TimedLoop {
+  std::size_t first_step = 0, steps = 0;
+  std::int64_t repeat = 1, first_iteration = 0;
+};
+
 struct TimedShape {
   std::vector<TimedStep> steps;
-  std::vector<mapping::Loop> loops;
+  std::vector<TimedLoop> loops;
 };
 
 /// Turns cycles and bytes into ticks once, before the run.
@@ -66,9 +72,13 @@ class Compiler {
 
   TimedShape shape(const mapping::BlockShape& s) const {
     TimedShape t;
-    t.loops = s.loops;
-    for (const mapping::Step& step : s.steps) t.steps.push_back(timed(step));
-    mark_accumulation(s, t);
+    for (const mapping::Loop& loop : s.loops()) {
+      const std::size_t first = t.steps.size();
+      for (const mapping::Step& step : mapping::steps_of(p_, p_.bodies[loop.body]))
+        t.steps.push_back(timed(step));
+      t.loops.push_back({first, t.steps.size() - first, loop.repeat, loop.first_iteration});
+    }
+    mark_accumulation(t);
     return t;
   }
 
@@ -82,6 +92,7 @@ class Compiler {
     for (const Input& in : s.inputs)
       if (in.buffer != kNone) t.input[t.inputs++] = in;
     t.output = s.output.buffer;
+    t.accumulate = t.output != kNone && s.output.accumulate;
     t.acquire = t.fill = t.output != kNone && !s.output.accumulate;
     for (const Access& a : s.accesses)
       if (a.operand != kNone && a.bytes > 0) t.access[t.accesses++] = timed(a);
@@ -103,17 +114,13 @@ class Compiler {
   }
 
   /// Sums of a block: the first step that adds to a buffer acquires its slot, the last one fills it.
-  static void mark_accumulation(const mapping::BlockShape& s, TimedShape& t) {
-    std::array<bool, kMaxBuffers> seen{};
+  static void mark_accumulation(TimedShape& t) {
     std::array<TimedStep*, kMaxBuffers> last{};
-    for (const mapping::Loop& loop : s.loops) {
-      for (std::size_t i = loop.first_step; i < std::size_t{loop.first_step} + loop.steps; ++i) {
-        if (!s.steps[i].output.accumulate || s.steps[i].output.buffer == kNone) continue;
-        const auto b = static_cast<std::size_t>(s.steps[i].output.buffer);
-        t.steps[i].acquire_first = !seen[b];
-        seen[b] = true;
-        last[b] = &t.steps[i];
-      }
+    for (TimedStep& step : t.steps) {
+      if (!step.accumulate) continue;
+      TimedStep*& latest = last[static_cast<std::size_t>(step.output)];
+      step.acquire_first = latest == nullptr;
+      latest = &step;
     }
     for (TimedStep* step : last)
       if (step != nullptr) step->fill_last = true;
@@ -147,7 +154,7 @@ class Memory {
 
   /// Brings a tile to a core whose port is busy with it until `port_end`.
   Arrival read(const TimedAccess& a, std::int64_t tag, Time now, Time port_end) {
-    const Time l2_end = l2_reads_.reserve(now, a.l2, now) + a.l2;
+    const Time l2_end = l2_reads_.reserve(now, a.l2, now);
     l2_bytes_ += a.l2_bytes;
     Arrival at{std::max(port_end, l2_end), Cause::L2};
     const Time in_l2 = arrival_in_l2(a, tag, now);
@@ -162,11 +169,11 @@ class Memory {
   /// A transfer booked ahead: writes a tile, or takes one that lies in L2. Returns when L2 and HBM are
   /// through with it.
   Time post(const TimedAccess& a, Time start, Time now) {
-    Time end = (a.write ? l2_writes_ : l2_reads_).reserve(start, a.l2, now) + a.l2;
+    Time end = (a.write ? l2_writes_ : l2_reads_).reserve(start, a.l2, now);
     l2_bytes_ += a.l2_bytes;
     if (a.write && a.hbm > 0) {
       hbm_bytes_ += a.hbm_bytes;
-      end = std::max(end, hbm_.reserve(start, a.hbm, now) + a.hbm);
+      end = std::max(end, hbm_.reserve(start, a.hbm, now));
     }
     return end;
   }
@@ -199,7 +206,7 @@ class Memory {
 
   Time fetch(const TimedAccess& a, Time now) {
     hbm_bytes_ += a.hbm_bytes;
-    return hbm_.reserve(now, a.hbm, now) + a.hbm + miss_latency_;
+    return hbm_.reserve(now, a.hbm, now) + miss_latency_;
   }
 
   double capacity_;
@@ -261,7 +268,7 @@ class Core : public des::Actor {
     Cause cause;  ///< what was waited for last
   };
 
-  const mapping::Loop& loop() const { return shape_->loops[loop_]; }
+  const TimedLoop& loop() const { return shape_->loops[loop_]; }
 
   bool fetch_block() {
     if (die_.next_block >= die_.blocks) return false;

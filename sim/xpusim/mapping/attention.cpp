@@ -74,15 +74,18 @@ class AttentionTemplate {
     const bool triangular = a_.causal && !packed;
     key_gradient_bytes_ =
         2 * d(a_.batch * a_.kv_heads * g_.kv_tiles) * g_.kv_tile_bytes / d(heads * q_tiles * t_.splits);
-    if (triangular)
-      add_causal(heads, q_tiles, tile_rows);
-    else
-      add_blocks(heads * q_tiles * t_.splits, tile_rows, g_.kv_tiles_per_block, d(a_.kv_len) / d(t_.splits));
+    const std::vector<KeySpan> spans =
+        triangular ? causal_spans(q_tiles, tile_rows)
+                   : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits,
+                                           d(q_tiles) * d(a_.kv_len)}};
+    write_bodies(tile_rows, mean_keys_per_tile(spans));
+    for (const KeySpan& span : spans) add_blocks(heads * span.q_tiles, span.kv_tiles);
 
     RasterSpec& r = b_.program.raster;
     r.kind = Raster::Heads;
     r.splits = t_.splits;
     r.m_tiles = triangular ? 1 : q_tiles;
+    r.batch = heads;
     r.k_tiles = g_.kv_tiles;
     r.k_tiles_per_split = g_.kv_tiles_per_block;
     r.heads_per_kv = packed ? 1 : a_.heads / a_.kv_heads;
@@ -130,125 +133,156 @@ class AttentionTemplate {
     }
   }
 
+  /// Query tiles (of one head, splits counted) that run over the same number of key tiles, and the keys that a
+  /// row of theirs sees, summed over these tiles.
+  struct KeySpan {
+    std::int64_t kv_tiles, q_tiles;
+    double keys;
+  };
+
   /// Longest rows first: the short ones fill the cores at the end.
-  void add_causal(std::int64_t heads, std::int64_t q_tiles, double tile_rows) {
+  [[nodiscard]] std::vector<KeySpan> causal_spans(std::int64_t q_tiles, double tile_rows) const {
     const double tile = d(a_.kv_len) / d(g_.kv_tiles);
+    std::vector<KeySpan> spans;
     for (std::int64_t i = q_tiles; i-- > 0;) {
       const double last_row = d(a_.kv_len - a_.q_len) + tile_rows * d(i + 1);
-      const auto tiles = static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9));
-      add_blocks(heads, tile_rows, std::clamp<std::int64_t>(tiles, 1, g_.kv_tiles),
-                 last_row - (tile_rows - 1) / 2);
+      const auto tiles =
+          std::clamp<std::int64_t>(static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9)), 1, g_.kv_tiles);
+      if (spans.empty() || spans.back().kv_tiles != tiles) spans.push_back({tiles, 0, 0});
+      ++spans.back().q_tiles;
+      spans.back().keys += last_row - (tile_rows - 1) / 2;
     }
+    return spans;
   }
 
-  /// `count` blocks of `rows` query rows over `kv_tiles` key tiles; a row sees `keys` keys of them on
-  /// average. The scores run `preload` tiles ahead, so that the matrix engine has work while the vector
-  /// engine has its own.
-  void add_blocks(std::int64_t count, double rows, std::int64_t kv_tiles, double keys) {
-    ShapeBuilder s(count);
-    const double useful = rows * keys / d(kv_tiles);
-    const std::int64_t ahead = std::min(preload_, kv_tiles);
+  static double mean_keys_per_tile(const std::vector<KeySpan>& spans) {
+    double keys = 0, tiles = 0;
+    for (const KeySpan& s : spans) {
+      keys += s.keys;
+      tiles += d(s.q_tiles * s.kv_tiles);
+    }
+    return keys / tiles;
+  }
+
+  /// `rows` query rows a block; a row sees `keys` keys of a key tile on average.
+  void write_bodies(double rows, double keys) {
+    useful_ = rows * keys;
     const double q_bytes = rows * g_.head_dim * g_.element * (g_.backward ? 3 : 1);  // backward: Q, O and dO
-    s.step(load(Engine::CopyIn, q_bytes / chip_.copy_in.port.count(), query_, {Access{q_, q_bytes}}));
-    s.loop(1);
-    scores(s, useful, 0);
-    s.loop(ahead);
-    if (kv_tiles > ahead) scores(s, useful, ahead);  // tile 0 has no output before it to rescale
-    softmax(s);
-    values(s, useful);
-    s.loop(1);
-    scores(s, useful, ahead);
-    softmax(s);
-    values(s, useful);
-    rescale(s);
-    s.loop(kv_tiles - ahead - 1, 1);
-    const std::int64_t next = std::max<std::int64_t>(1, kv_tiles - ahead);
-    softmax(s);
-    values(s, useful);
-    rescale(s);
-    s.loop(kv_tiles - next, next);
-    rescale(s);
-    finish(s, rows);
-    s.loop(1);
-    b_.program.shapes.push_back(std::move(s.shape));
+    b_.step(load(Engine::CopyIn, q_bytes / chip_.copy_in.port.count(), query_, {Access{q_, q_bytes}}));
+    begin_ = b_.body();
+    scores(0);
+    first_scores_ = b_.body();
+    scores(preload_);
+    next_scores_ = b_.body();
+    softmax();
+    values();
+    first_values_ = b_.body();  // no output before it to rescale
+    scores(preload_);
+    softmax();
+    values();
+    rescale();
+    steady_ = b_.body();
+    softmax();
+    values();
+    rescale();
+    last_values_ = b_.body();
+    rescale();
+    finish(rows);
+    end_ = b_.body();
+  }
+
+  /// Blocks over so many key tiles. The scores run `preload` tiles ahead, so that the matrix engine has work
+  /// while the vector engine has its own.
+  void add_blocks(std::int64_t count, std::int64_t kv_tiles) {
+    const std::int64_t ahead = std::min(preload_, kv_tiles);
+    const std::int64_t last = std::max<std::int64_t>(1, kv_tiles - ahead);
+    BlockShape block(count);
+    block.run(begin_, 1);
+    block.run(first_scores_, ahead);
+    block.run(next_scores_, kv_tiles > ahead ? 1 : 0);
+    block.run(first_values_, 1);
+    block.run(steady_, kv_tiles - ahead - 1, 1);
+    block.run(last_values_, kv_tiles - last, last);
+    block.run(end_, 1);
+    b_.program.shapes.push_back(block);
   }
 
   /// S = Q K^T; backward: also dP = dO V^T.
-  void scores(ShapeBuilder& s, double useful, std::int64_t ahead) {
+  void scores(std::int64_t ahead) {
     const double products = g_.backward ? 2 : 1;
-    s.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), keys_,
+    b_.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), keys_,
                 {Access{k_, g_.kv_tile_bytes, 1, d(ahead)}}));
-    s.step(product(products, {Input{keys_}, Input{query_, false}}, {scores_}, useful));
+    b_.step(product(products, {Input{keys_}, Input{query_, false}}, {scores_}));
     if (g_.through_l2)
-      pass(s, Engine::Store, chip_.store.rate.count(), g_.rows * g_.columns * 4, scores_, passed_scores_);
+      pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.columns * 4, scores_, passed_scores_);
   }
 
-  void softmax(ShapeBuilder& s) {
+  void softmax() {
     const double elements = g_.rows * g_.columns;
     const double ops = (g_.backward ? kBackwardOps : kForwardOps) * elements;
     const double cycles = vector_cycles(chip_.vector, ops, elements);
     if (!g_.through_l2) {
-      s.step(compute(Engine::Vector, cycles, {Input{scores_}}, {probabilities_}));
+      b_.step(compute(Engine::Vector, cycles, {Input{scores_}}, {probabilities_}));
       return;
     }
-    take(s, elements * 4, passed_scores_);
-    s.step(compute(Engine::Vector, cycles, {Input{taken_}}, {probabilities_}));
-    pass(s, Engine::VectorOut, chip_.vector.write_port.count() * units(), elements * g_.element,
+    take(elements * 4, passed_scores_);
+    b_.step(compute(Engine::Vector, cycles, {Input{taken_}}, {probabilities_}));
+    pass(Engine::VectorOut, chip_.vector.write_port.count() * units(), elements * g_.element,
          probabilities_, passed_probabilities_);
   }
 
   /// O += P V; backward: dV, dQ and dK.
-  void values(ShapeBuilder& s, double useful) {
+  void values() {
     const double products = g_.backward ? 3 : 1;
     const double sums = g_.rows * g_.head_dim * 4;
-    s.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), values_,
+    b_.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), values_,
                 {Access{v_, g_.kv_tile_bytes}}));
     if (g_.through_l2) {
       const double bytes = g_.rows * g_.columns * g_.element;
-      s.step(product(products, {Input{values_}, Input{passed_probabilities_}}, {output_}, useful,
+      b_.step(product(products, {Input{values_}, Input{passed_probabilities_}}, {output_},
                      bytes / chip_.copy_in.port.count()));
-      pass(s, Engine::Store, chip_.store.rate.count(), sums, output_, passed_output_);
+      pass(Engine::Store, chip_.store.rate.count(), sums, output_, passed_output_);
     } else {
-      s.step(product(products, {Input{values_}, Input{probabilities_}}, {output_, true}, useful));
+      b_.step(product(products, {Input{values_}, Input{probabilities_}}, {output_, true}));
     }
     if (g_.backward)
-      pass(s, Engine::Store, chip_.store.rate.count(), sums, kNone, kNone);  // dQ is summed in L2
+      pass(Engine::Store, chip_.store.rate.count(), sums, kNone, kNone);  // dQ is summed in L2
   }
 
   /// Where products reach the vector engine through L2, it keeps the running output and adds each partial
   /// product, one tile later: its softmax need not wait for the product of the same tile.
-  void rescale(ShapeBuilder& s) {
+  void rescale() {
     if (!g_.through_l2) return;
     const double sums = g_.rows * g_.head_dim * 4;
-    take(s, sums, passed_output_);
-    s.step(compute(Engine::Vector, kRescaleOps * sums / 4 / vector_ops(), {Input{taken_}}, {}));
+    take(sums, passed_output_);
+    b_.step(compute(Engine::Vector, kRescaleOps * sums / 4 / vector_ops(), {Input{taken_}}, {}));
   }
 
   /// Scales the output and writes it. The blocks that share a head merge their results, each a slice.
-  void finish(ShapeBuilder& s, double rows) {
+  void finish(double rows) {
     const double elements = rows * g_.head_dim;
     const double bytes = elements * g_.element / d(t_.splits) + (g_.backward ? key_gradient_bytes_ : 0);
     const Input sums = g_.through_l2 ? Input{} : Input{output_};
     const Engine writer = g_.through_l2 ? Engine::VectorOut : Engine::Store;
     const double port = g_.through_l2 ? chip_.vector.write_port.count() * units() : chip_.store.rate.count();
-    s.step(compute(Engine::Vector, kRescaleOps * elements / vector_ops(), {sums, Input{query_}},
+    b_.step(compute(Engine::Vector, kRescaleOps * elements / vector_ops(), {sums, Input{query_}},
                    {probabilities_}));
     if (t_.splits == 1) {
-      s.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
+      b_.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
       return;
     }
-    pass(s, writer, port, elements * 4, probabilities_, merge_);
-    s.step(load(Engine::VectorIn, elements * 4 / (chip_.vector.read_port.count() * units()), merged_,
+    pass(writer, port, elements * 4, probabilities_, merge_);
+    b_.step(load(Engine::VectorIn, elements * 4 / (chip_.vector.read_port.count() * units()), merged_,
                 {Access{get_, elements * 4}}, Input{merge_}));
-    s.step(
+    b_.step(
         compute(Engine::Vector, kRescaleOps * elements / vector_ops(), {Input{merged_}}, {probabilities_}));
-    s.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
+    b_.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
   }
 
   /// Products of one score tile with the head dimension. Where operands are fed by an engine of their own,
   /// the slower of the two sets the pace (the operand buffers let them overlap); `least` bounds it from below
   /// too.
-  [[nodiscard]] Step product(double products, std::array<Input, 3> inputs, Output output, double useful,
+  [[nodiscard]] Step product(double products, std::array<Input, 3> inputs, Output output,
                              double least = 0) const {
     const double rate = matrix_rate(chip_, a_.dtype).count() * chip_.matrix.issue_efficiency;
     const double cycles = products * 2 * g_.rows * g_.columns * g_.head_dim / rate;
@@ -256,15 +290,15 @@ class AttentionTemplate {
         products * g_.head_dim * g_.element *
         (g_.rows / chip_.operand_feed.a_rate.count() + g_.columns / chip_.operand_feed.b_rate.count());
     return compute(Engine::Matrix, std::max({cycles, g_.fed ? feed : 0, least}), inputs, output,
-                   Flops(products * 2 * useful * g_.head_dim));
+                   Flops(products * 2 * useful_ * g_.head_dim));
   }
 
-  void pass(ShapeBuilder& s, Engine engine, double port, double bytes, std::int8_t from,
-            std::int8_t into) const {
-    s.step(post(engine, bytes / port, {from}, into, {put_, bytes}));
+  void pass(Engine engine, double port, double bytes, std::int8_t from,
+            std::int8_t into) {
+    b_.step(post(engine, bytes / port, {from}, into, {put_, bytes}));
   }
-  void take(ShapeBuilder& s, double bytes, std::int8_t from) const {
-    s.step(post(Engine::VectorIn, bytes / (chip_.vector.read_port.count() * units()), {from}, taken_,
+  void take(double bytes, std::int8_t from) {
+    b_.step(post(Engine::VectorIn, bytes / (chip_.vector.read_port.count() * units()), {from}, taken_,
                 {get_, bytes}));
   }
   [[nodiscard]] double units() const { return d(chip_.vector.units_per_core); }
@@ -275,11 +309,14 @@ class AttentionTemplate {
   const AttentionTiling& t_;
   Geometry g_;
   std::int64_t preload_;
+  double useful_ = 0;              ///< scores of a tile that the mask leaves, on average
   double key_gradient_bytes_ = 0;  ///< a block's part of dK and dV
   std::int8_t k_ = kNone, v_ = kNone, q_ = kNone, o_ = kNone, put_ = kNone, get_ = kNone;
   std::int8_t query_ = kNone, keys_ = kNone, values_ = kNone, scores_ = kNone, probabilities_ = kNone;
   std::int8_t output_ = kNone, merge_ = kNone, merged_ = kNone;
   std::int8_t passed_scores_ = kNone, taken_ = kNone, passed_probabilities_ = kNone, passed_output_ = kNone;
+  std::uint8_t begin_ = 0, first_scores_ = 0, next_scores_ = 0, first_values_ = 0, steady_ = 0;
+  std::uint8_t last_values_ = 0, end_ = 0;
   Builder b_;
 };
 

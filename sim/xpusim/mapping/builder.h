@@ -7,7 +7,7 @@
 /// Small words to write kernel templates with.
 namespace xpusim::mapping {
 
-/// Names the buffers of a program while it is written.
+/// Collects buffers, operands and steps of a program while it is written.
 class Builder {
  public:
   std::int8_t buffer(std::string_view name, std::int64_t slots) {
@@ -18,33 +18,16 @@ class Builder {
     program.operands.push_back(o);
     return static_cast<std::int8_t>(program.operands.size() - 1);
   }
+  void step(const Step& s) { program.steps.push_back(s); }
+  /// Makes a body of the steps added since the last one. Returns its index.
+  std::uint8_t body() {
+    const std::size_t first =
+        program.bodies.empty() ? 0 : program.bodies.back().first_step + program.bodies.back().steps;
+    program.bodies.push_back(
+        {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(program.steps.size() - first)});
+    return static_cast<std::uint8_t>(program.bodies.size() - 1);
+  }
   TileProgram program;
-};
-
-/// Collects steps into loops of one shape.
-class ShapeBuilder {
- public:
-  explicit ShapeBuilder(std::int64_t count) { shape.count = count; }
-  ShapeBuilder& step(const Step& s) {
-    shape.steps.push_back(s);
-    return *this;
-  }
-  /// Ends a loop over the steps added since the last one. Loops of no repetition leave no trace.
-  void loop(std::int64_t repeat, std::int64_t first_iteration = 0) {
-    if (repeat <= 0) {
-      shape.steps.resize(begin_);
-      return;
-    }
-    if (shape.steps.size() > begin_)
-      shape.loops.push_back({static_cast<std::uint16_t>(begin_),
-                             static_cast<std::uint16_t>(shape.steps.size() - begin_), repeat,
-                             first_iteration});
-    begin_ = shape.steps.size();
-  }
-  BlockShape shape;
-
- private:
-  std::size_t begin_ = 0;
 };
 
 inline Step load(Engine engine, double port_cycles, std::int8_t into, std::array<Access, 2> accesses,

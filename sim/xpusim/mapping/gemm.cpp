@@ -54,10 +54,12 @@ class GemmTemplate {
   }
 
   TileProgram write() {
-    ShapeBuilder s(tiles_ * splits_ * g_.batch);
-    product_loop(s);
-    splits_ == 1 ? store(s) : store_split(s);
-    b_.program.shapes.push_back(std::move(s.shape));
+    BlockShape block(tiles_ * splits_ * g_.batch);
+    product();
+    block.run(b_.body(), blocks_per_split_);
+    splits_ == 1 ? store() : store_split();
+    block.run(b_.body(), 1);
+    b_.program.shapes.push_back(block);
     set_raster();
     return std::move(b_.program);
   }
@@ -122,39 +124,38 @@ class GemmTemplate {
     if (w_shared) w.l2_share = 1 / d(cores);
   }
 
-  void product_loop(ShapeBuilder& s) const {
+  /// One staging block's share of a tile.
+  void product() {
     Access a{a_, a_tile_}, w{w_, b_tile_};
     set_multicast(a, w);
-    s.step(load(Engine::CopyIn, (a.bytes + w.bytes) / chip_.copy_in.port.count(), staging_, {a, w}));
+    b_.step(load(Engine::CopyIn, (a.bytes + w.bytes) / chip_.copy_in.port.count(), staging_, {a, w}));
 
     const double feeds = d(feeds_);
     const double rate = matrix_rate(chip_, g_.dtype).count() * chip_.matrix.issue_efficiency;
     const double depth = padded_block_k_ / feeds;
-    const double product = 2 * tile_m_ * tile_n_ * depth / rate;
+    const double cycles = 2 * tile_m_ * tile_n_ * depth / rate;
     const double feed =
         (tile_m_ / chip_.operand_feed.a_rate.count() + tile_n_ / chip_.operand_feed.b_rate.count()) *
         d(a_size(g_)) * depth;
     const Flops flops(2 * d(g_.m) * d(g_.n) * d(g_.k) / (d(tiles_ * k_blocks_) * feeds));
     for (std::int64_t i = 0; i < feeds_; ++i) {
       if (needs_feed(chip_)) {
-        s.step(compute(Engine::Feed, feed, {Input{staging_, i + 1 == feeds_}}, {fed_}));
-        s.step(compute(Engine::Matrix, product, {Input{fed_}}, {sums_, true}, flops));
+        b_.step(compute(Engine::Feed, feed, {Input{staging_, i + 1 == feeds_}}, {fed_}));
+        b_.step(compute(Engine::Matrix, cycles, {Input{fed_}}, {sums_, true}, flops));
       } else {  // the matrix engine reads the staging buffer as it computes
-        s.step(compute(Engine::Matrix, std::max(product, feed), {Input{staging_}}, {sums_, true}, flops));
+        b_.step(compute(Engine::Matrix, std::max(cycles, feed), {Input{staging_}}, {sums_, true}, flops));
       }
     }
-    s.loop(blocks_per_split_);
   }
 
-  void store(ShapeBuilder& s) const {
+  void store() {
     const double bytes = c_bytes_ / d(tiles_);
-    s.step(post(Engine::Store, bytes / chip_.store.rate.count(), {sums_}, kNone, {c_, bytes}));
-    s.loop(1);
+    b_.step(post(Engine::Store, bytes / chip_.store.rate.count(), {sums_}, kNone, {c_, bytes}));
   }
 
   /// The fp32 sums of a tile's splits meet in L2; each split's block then adds up and writes its slice of the
   /// tile.
-  void store_split(ShapeBuilder& s) {
+  void store_split() {
     const auto sums_out = b_.operand({.name = "partial sums", .write = true, .hbm_share = 0});
     const auto sums_in = b_.operand({.name = "partial sums", .resident = true});
     const auto met = b_.buffer("partial sums in L2", 2);
@@ -165,14 +166,13 @@ class GemmTemplate {
     const double partial = 2 * c_tile;  // fp32 for 16 bit
     const double slice_bytes = c_tile / d(splits_);
     const double units = d(chip_.vector.units_per_core);
-    s.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met, {sums_out, partial}));
-    s.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{met}}, {synchronised}));
-    s.step(load(Engine::VectorIn, partial / units / chip_.vector.read_port.count(), gathered,
+    b_.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met, {sums_out, partial}));
+    b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{met}}, {synchronised}));
+    b_.step(load(Engine::VectorIn, partial / units / chip_.vector.read_port.count(), gathered,
                 {Access{sums_in, partial}}, Input{synchronised}));
-    s.step(compute(Engine::Vector, partial / 4 / units / chip_.vector.ops_per_cycle.count(),
+    b_.step(compute(Engine::Vector, partial / 4 / units / chip_.vector.ops_per_cycle.count(),
                    {Input{gathered}}, {slice}));
-    s.step(post(Engine::Store, slice_bytes / chip_.store.rate.count(), {slice}, kNone, {c_, slice_bytes}));
-    s.loop(1);
+    b_.step(post(Engine::Store, slice_bytes / chip_.store.rate.count(), {slice}, kNone, {c_, slice_bytes}));
   }
 
   void set_raster() {

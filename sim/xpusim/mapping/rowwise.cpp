@@ -28,7 +28,9 @@ TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
 
   const double room = static_cast<double>(chip.vector.buffer.count()) * units / kSlots;
   const double wanted = std::max(moved / (cores * kBlocksPerCore), kLeastBlockBytes * units);
-  const auto blocks = static_cast<std::int64_t>(std::ceil(moved / std::min(room, wanted)));
+  auto blocks = static_cast<std::int64_t>(std::ceil(moved / std::min(room, wanted)));
+  // Whole waves: smaller blocks rather than cores that idle while a few others take one more.
+  if (blocks > chip.cores.count) blocks = round_up(blocks, chip.cores.count);
   const double n = static_cast<double>(blocks);
 
   Builder b;
@@ -41,14 +43,14 @@ TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
   const auto out = b.buffer("results", static_cast<std::int64_t>(kSlots));
 
   const double cycles = vector_cycles(chip.vector, c.vector_ops / n, c.special_ops / n);
-  ShapeBuilder s(blocks);
-  s.step(load(Engine::VectorIn, reads / n / units / chip.vector.read_port.count(), in,
+  b.step(load(Engine::VectorIn, reads / n / units / chip.vector.read_port.count(), in,
               {Access{state, c.weight_bytes / n}, Access{input, c.input_bytes / n}}));
-  s.step(compute(Engine::Vector, cycles, {Input{in}}, {out}));
-  s.step(post(Engine::VectorOut, c.output_bytes / n / units / chip.vector.write_port.count(), {out}, kNone,
+  b.step(compute(Engine::Vector, cycles, {Input{in}}, {out}));
+  b.step(post(Engine::VectorOut, c.output_bytes / n / units / chip.vector.write_port.count(), {out}, kNone,
               {output, c.output_bytes / n}));
-  s.loop(1);
-  b.program.shapes.push_back(std::move(s.shape));
+  BlockShape block(blocks);
+  block.run(b.body(), 1);
+  b.program.shapes.push_back(block);
   b.program.raster.kind = Raster::Rows;
   b.program.hbm_read_bytes = c.weight_bytes + (b.program.operands[1].resident ? 0 : c.input_bytes);
   b.program.hbm_write_bytes = b.program.operands[2].hbm_share * c.output_bytes;

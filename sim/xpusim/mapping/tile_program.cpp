@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "xpusim/core/error.h"
+
 namespace xpusim::mapping {
 namespace {
 
@@ -35,7 +37,8 @@ Block heads_block(const TileProgram& p, std::int64_t index) {
   for (; index >= p.shapes[b.shape].count; ++b.shape) index -= p.shapes[b.shape].count;
   const RasterSpec& r = p.raster;
   const std::int64_t split = index % r.splits;
-  const std::int64_t kv_head = index / r.splits / r.m_tiles / r.heads_per_kv;
+  const std::int64_t head = index / r.splits / r.m_tiles % r.batch;
+  const std::int64_t kv_head = head / r.heads_per_kv;
   const std::int64_t first = kv_head * r.k_tiles + split * r.k_tiles_per_split;
   b.first_tile[0] = first;
   b.first_tile[1] = first;
@@ -43,6 +46,12 @@ Block heads_block(const TileProgram& p, std::int64_t index) {
 }
 
 }  // namespace
+
+void BlockShape::run(std::uint8_t body, std::int64_t repeat, std::int64_t first_iteration) {
+  if (repeat <= 0) return;
+  check_invariant(used_ < kMaxLoops, "too many loops in a block");
+  loops_[used_++] = {body, repeat, first_iteration};
+}
 
 std::int64_t block_count(const TileProgram& p) {
   std::int64_t n = 0;
@@ -65,22 +74,22 @@ Block block_at(const TileProgram& p, std::int64_t index) {
 }
 
 ProgramTotals totals(const TileProgram& p) {
+  std::vector<std::int64_t> runs(p.bodies.size());  // of each body, all blocks together
+  for (const BlockShape& shape : p.shapes)
+    for (const Loop& loop : shape.loops()) runs[loop.body] += loop.repeat * shape.count;
   ProgramTotals t;
-  for (const BlockShape& shape : p.shapes) {
-    for (const Loop& loop : shape.loops) {
-      const auto times = static_cast<double>(loop.repeat * shape.count);
-      for (std::size_t i = loop.first_step; i < std::size_t{loop.first_step} + loop.steps; ++i) {
-        const Step& step = shape.steps[i];
-        t.flops += step.flops * times;
-        t.busy_cycles[static_cast<std::size_t>(step.engine)] += step.busy.count() * times;
-        if (step.kind == StepKind::Compute) t.transactions += loop.repeat * shape.count;
-        for (const Access& a : step.accesses) {
-          if (a.operand == kNone) continue;
-          const bool write = p.operands[static_cast<std::size_t>(a.operand)].write;
-          (write ? t.store_bytes : t.load_bytes) += a.bytes * times;
-          (write ? t.l2_write_bytes : t.l2_read_bytes) += a.bytes * a.l2_share * times;
-          t.transactions += loop.repeat * shape.count;
-        }
+  for (std::size_t b = 0; b < p.bodies.size(); ++b) {
+    const auto times = static_cast<double>(runs[b]);
+    for (const Step& step : steps_of(p, p.bodies[b])) {
+      t.flops += step.flops * times;
+      t.busy_cycles[static_cast<std::size_t>(step.engine)] += step.busy.count() * times;
+      if (step.kind == StepKind::Compute) t.transactions += runs[b];
+      for (const Access& a : step.accesses) {
+        if (a.operand == kNone) continue;
+        const bool write = p.operands[static_cast<std::size_t>(a.operand)].write;
+        (write ? t.store_bytes : t.load_bytes) += a.bytes * times;
+        (write ? t.l2_write_bytes : t.l2_read_bytes) += a.bytes * a.l2_share * times;
+        t.transactions += runs[b];
       }
     }
   }

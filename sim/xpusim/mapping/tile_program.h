@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -57,20 +58,35 @@ struct Step {
   Flops flops;  ///< useful work, for conservation checks and utilisation
 };
 
-/// Steps [first_step, first_step + steps) of the shape, `repeat` times. Iteration i works on tile
-/// first_iteration + i.
-struct Loop {
+/// Consecutive steps of a program, run as the body of a loop.
+struct Body {
   std::uint16_t first_step = 0;
   std::uint16_t steps = 0;
+};
+
+/// A body, `repeat` times. Iteration i works on tile first_iteration + i.
+struct Loop {
+  std::uint8_t body = 0;
   std::int64_t repeat = 1;
   std::int64_t first_iteration = 0;
 };
 
-/// Blocks of equal work: a shape, and how many blocks have it.
-struct BlockShape {
-  std::vector<Step> steps;
-  std::vector<Loop> loops;
-  std::int64_t count = 0;
+/// Blocks of equal work: the loops that each runs, and how many blocks there are. Shapes of one program share
+/// its bodies: the blocks of a causal mask differ in how often they run them.
+class BlockShape {
+ public:
+  static constexpr std::size_t kMaxLoops = 8;
+  explicit BlockShape(std::int64_t blocks) : count(blocks) {}
+
+  /// Adds a loop. One of no repetition leaves no trace.
+  void run(std::uint8_t body, std::int64_t repeat, std::int64_t first_iteration = 0);
+  [[nodiscard]] std::span<const Loop> loops() const { return {loops_.data(), used_}; }
+
+  std::int64_t count;
+
+ private:
+  std::array<Loop, kMaxLoops> loops_;  // in place: a causal prefill has hundreds of shapes
+  std::size_t used_ = 0;
 };
 
 struct BufferSlots {
@@ -95,11 +111,12 @@ struct Operand {
 enum class Raster : std::uint8_t {
   Grid,   ///< m x n tiles in groups of group_m rows (a swizzle), times splits of k, times batch
   Rows,   ///< shapes one after the other; streaming operands
-  Heads,  ///< attention: shape by shape (longest first), inside a shape one block per head
+  Heads,  ///< attention: shape by shape (longest first), inside a shape head by head
 };
 struct RasterSpec {
   Raster kind = Raster::Rows;
-  std::int64_t m_tiles = 1, n_tiles = 1, splits = 1, batch = 1, group_m = 1;
+  std::int64_t m_tiles = 1, n_tiles = 1, splits = 1, group_m = 1;
+  std::int64_t batch = 1;    ///< products (Grid), or query heads of all sequences (Heads)
   std::int64_t k_tiles = 1;  ///< tags along k of one row (Grid), or along the keys of one head (Heads)
   std::int64_t k_tiles_per_split = 1;
   std::int64_t heads_per_kv = 1;  ///< Heads: query heads that read one key head
@@ -107,6 +124,8 @@ struct RasterSpec {
 
 struct TileProgram {
   std::string label;  ///< the tiling, for people: "128x256x64 split 2"
+  std::vector<Step> steps;
+  std::vector<Body> bodies;
   std::vector<BlockShape> shapes;
   RasterSpec raster;
   std::vector<BufferSlots> buffers;
@@ -115,6 +134,11 @@ struct TileProgram {
   double hbm_read_bytes = 0;        ///< closed-form estimate for bound(); execution finds its own
   double hbm_write_bytes = 0;
 };
+
+/// The steps of one body.
+[[nodiscard]] inline std::span<const Step> steps_of(const TileProgram& p, const Body& body) {
+  return std::span(p.steps).subspan(body.first_step, body.steps);
+}
 
 /// One block: its shape, and the first tile of each operand.
 struct Block {
