@@ -52,12 +52,12 @@ double latency_cycles(const Step& step, const TileProgram& p, const ChipSpec& ch
 /// resource with cycles per run of each body; a block takes what its busiest resource takes.
 class Resources {
  public:
-  Resources(const TileProgram& p, const ChipSpec& chip, Hertz clock) : bodies_(p.bodies.size()) {
+  Resources(const TileProgram& p, const ChipSpec& chip, Hertz clock) {
     std::array<Bound, kMost> bounds{};
     for (std::size_t e = 0; e < kEngines; ++e) bounds[e] = bound_of(static_cast<Engine>(e));
     for (std::size_t b = kEngines; b < kMost; ++b) bounds[b] = Bound::L2;
-    std::vector<std::array<double, kMost>> cycles(bodies_);
-    for (std::size_t b = 0; b < bodies_; ++b)
+    std::vector<Cycles> cycles(p.bodies.size());
+    for (std::size_t b = 0; b < p.bodies.size(); ++b)
       for (const Step& s : mapping::steps_of(p, p.bodies[b])) add(s, p, chip, clock, cycles[b], bounds);
     keep_used(cycles, bounds, static_cast<std::size_t>(p.primary));
   }
@@ -65,27 +65,40 @@ class Resources {
   struct Block {
     double steady = 0;   ///< cycles of its busiest resource
     double primary = 0;  ///< cycles of the primary engine
-    std::size_t busiest = 0;
   };
   [[nodiscard]] Block block(const mapping::BlockShape& shape) const {
-    std::array<double, kMost> sum{};
-    for (const mapping::Loop& loop : shape.loops()) {
-      const double times = d(loop.repeat);
-      const double* cycles = &cycles_[loop.body * used_];
-      for (std::size_t r = 0; r < used_; ++r) sum[r] += cycles[r] * times;
-    }
-    Block b{sum[0], sum[0], 0};
-    for (std::size_t r = 1; r < used_; ++r)
-      if (sum[r] > b.steady) b.steady = sum[r], b.busiest = r;
-    return b;
+    const Cycles sum = cycles_of(shape);
+    double most = 0;
+    for (std::size_t r = 0; r < stride_; ++r) most = std::max(most, sum[r]);
+    return {most, sum[0]};
   }
-  [[nodiscard]] Bound bound_of_resource(std::size_t r) const { return bounds_[r]; }
+
+  /// What limits a block: its busiest resource.
+  [[nodiscard]] Bound limiter(const mapping::BlockShape& shape) const {
+    const Cycles sum = cycles_of(shape);
+    return bounds_[static_cast<std::size_t>(
+        std::max_element(sum.begin(), sum.begin() + static_cast<std::ptrdiff_t>(used_)) - sum.begin())];
+  }
 
  private:
-  static constexpr std::size_t kMost = kEngines + kMaxBuffers;
+  static constexpr std::size_t kLanes = 4;  ///< resources summed at once: they fill vector registers
+  static constexpr std::size_t kMost = (kEngines + kMaxBuffers + kLanes - 1) / kLanes * kLanes;
+  using Cycles = std::array<double, kMost>;  ///< of each resource that is used, the primary engine first
+
+  [[nodiscard]] Cycles cycles_of(const mapping::BlockShape& shape) const {
+    Cycles sum;
+    std::fill_n(sum.begin(), stride_, 0);
+    for (const mapping::Loop& loop : shape.loops()) {
+      const double times = d(loop.repeat);
+      const double* cycles = &cycles_[loop.body * stride_];
+      for (std::size_t r = 0; r < stride_; r += kLanes)
+        for (std::size_t lane = 0; lane < kLanes; ++lane) sum[r + lane] += cycles[r + lane] * times;
+    }
+    return sum;
+  }
 
   static void add(const Step& s, const TileProgram& p, const ChipSpec& chip, Hertz clock,
-                  std::array<double, kMost>& cycles, std::array<Bound, kMost>& bounds) {
+                  Cycles& cycles, std::array<Bound, kMost>& bounds) {
     const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
     const auto slots = [&](std::size_t b) { return d(p.buffers[b].slots); };
     cycles[static_cast<std::size_t>(s.engine)] += s.busy.count();
@@ -103,7 +116,7 @@ class Resources {
   }
 
   /// Packs the resources that any body uses, the primary engine first.
-  void keep_used(const std::vector<std::array<double, kMost>>& cycles, const std::array<Bound, kMost>& bounds,
+  void keep_used(const std::vector<Cycles>& cycles, const std::array<Bound, kMost>& bounds,
                  std::size_t primary) {
     std::array<std::size_t, kMost> kept{};
     kept[used_++] = primary;
@@ -111,13 +124,15 @@ class Resources {
       const bool any = std::any_of(cycles.begin(), cycles.end(), [r](const auto& c) { return c[r] > 0; });
       if (any && r != primary) kept[used_++] = r;
     }
-    for (const auto& body : cycles)
-      for (std::size_t r = 0; r < used_; ++r) cycles_.push_back(body[kept[r]]);
+    stride_ = (used_ + kLanes - 1) / kLanes * kLanes;
+    cycles_.resize(cycles.size() * stride_);
+    for (std::size_t b = 0; b < cycles.size(); ++b)
+      for (std::size_t r = 0; r < used_; ++r) cycles_[b * stride_ + r] = cycles[b][kept[r]];
     for (std::size_t r = 0; r < used_; ++r) bounds_[r] = bounds[kept[r]];
   }
 
-  std::size_t bodies_, used_ = 0;
-  std::vector<double> cycles_;  ///< of body b and resource r at b * used_ + r
+  std::size_t used_ = 0, stride_ = 0;
+  std::vector<double> cycles_;  ///< of body b and resource r at b * stride_ + r
   std::array<Bound, kMost> bounds_{};
 };
 
@@ -171,15 +186,16 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   const std::int64_t blocks = mapping::block_count(p);
   const Resources resources(p, chip, clock);
   double steady = 0, primary = 0;  // cycles, summed over blocks
-  Resources::Block longest;
+  double most = 0;
+  const mapping::BlockShape* longest = &p.shapes.front();
   for (const mapping::BlockShape& shape : p.shapes) {
     const Resources::Block b = resources.block(shape);
     steady += b.steady * d(shape.count);
     primary += b.primary * d(shape.count);
-    if (b.steady > longest.steady) longest = b;
+    if (b.steady > most) most = b.steady, longest = &shape;
   }
   const Ends ends = block_ends(p.shapes.front(), p, chip, clock);
-  const double busiest = busiest_core(p, steady, longest.steady, blocks, chip.cores.count);
+  const double busiest = busiest_core(p, steady, most, blocks, chip.cores.count);
   const mapping::ProgramTotals all = mapping::totals(p);
   const double l2_cycles = std::max(all.l2_read_bytes / chip.l2.bandwidth.count(),
                                     all.l2_write_bytes / chip.l2.write_bandwidth.count()) *
@@ -199,7 +215,7 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   t.breakdown[Bound::Launch] = overhead.count();
   t.breakdown[Bound::FillDrain] = seconds(ends.fill + ends.drain);
   t.breakdown[p.primary == Engine::Matrix ? Bound::Matrix : Bound::Vector] += seconds(primary / cores);
-  t.breakdown[resources.bound_of_resource(longest.busiest)] += seconds((steady - primary) / cores);
+  t.breakdown[resources.limiter(*longest)] += seconds((steady - primary) / cores);
   // Idle cores count as wave tail as far as an even spread could shorten the run (as in execute()).
   const double even = steady / cores;
   t.breakdown[Bound::WaveTail] += seconds(std::max(0.0, busiest - std::max(even, shared)));

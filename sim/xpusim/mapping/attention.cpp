@@ -79,6 +79,7 @@ class AttentionTemplate {
                    : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits,
                                            d(q_tiles) * d(a_.kv_len)}};
     write_bodies(tile_rows, mean_keys_per_tile(spans));
+    b_.program.shapes.reserve(spans.size());
     for (const KeySpan& span : spans) add_blocks(heads * span.q_tiles, span.kv_tiles);
 
     RasterSpec& r = b_.program.raster;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "xpusim/core/error.h"
-
 namespace xpusim::mapping {
 namespace {
 
@@ -46,12 +44,6 @@ Block heads_block(const TileProgram& p, std::int64_t index) {
 }
 
 }  // namespace
-
-void BlockShape::run(std::uint8_t body, std::int64_t repeat, std::int64_t first_iteration) {
-  if (repeat <= 0) return;
-  check_invariant(used_ < kMaxLoops, "too many loops in a block");
-  loops_[used_++] = {body, repeat, first_iteration};
-}
 
 std::int64_t block_count(const TileProgram& p) {
   std::int64_t n = 0;

@@ -79,7 +79,9 @@ class BlockShape {
   explicit BlockShape(std::int64_t blocks) : count(blocks) {}
 
   /// Adds a loop. One of no repetition leaves no trace.
-  void run(std::uint8_t body, std::int64_t repeat, std::int64_t first_iteration = 0);
+  void run(std::uint8_t body, std::int64_t repeat, std::int64_t first_iteration = 0) {
+    if (repeat > 0) loops_.at(used_++) = {body, repeat, first_iteration};
+  }
   [[nodiscard]] std::span<const Loop> loops() const { return {loops_.data(), used_}; }
 
   std::int64_t count;
