@@ -146,7 +146,8 @@ TEST(BuildGraph, DataParallelismDividesTheSequences) {
 
 TEST(BuildGraph, MoreTensorRanksThanKvHeadsKeepOneEach) {
   const ModelSpec m = test::model("llama31_70b");  // 8 KV heads
-  const Operator* attention = find(ops::build_graph(m, decode(4, 100), {16, 1}), "attention");
+  const Graph graph = ops::build_graph(m, decode(4, 100), {16, 1});
+  const Operator* attention = find(graph, "attention");
   ASSERT_NE(attention, nullptr);
   EXPECT_EQ(attention->attention.heads, 64 / 16);
   EXPECT_EQ(attention->attention.kv_heads, 1);
