@@ -135,8 +135,8 @@ TEST(Candidates, SurviveAnyGranularity) {
 }
 
 TEST(PackedRows, StackTheHeadsOfAGroupInDecoding) {
-  EXPECT_EQ(packed_rows({.q_len = 1, .heads = 32, .kv_heads = 8}), 4);
-  EXPECT_EQ(packed_rows({.q_len = 7, .heads = 32, .kv_heads = 8}), 7);
+  EXPECT_EQ(packed_heads({.q_len = 1, .heads = 32, .kv_heads = 8}, test::chip("h100_sxm")), 4);
+  EXPECT_EQ(packed_heads({.q_len = 7, .heads = 32, .kv_heads = 8}, test::chip("h100_sxm")), 1);
 }
 
 TEST(AttentionProgram, SkipsTheTilesThatTheMaskHides) {

@@ -185,16 +185,21 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   const double cores = d(chip.cores.count);
   const std::int64_t blocks = mapping::block_count(p);
   const Resources resources(p, chip, clock);
-  double steady = 0, primary = 0;  // cycles, summed over blocks
+  const Ends ends = block_ends(p.shapes.front(), p, chip, clock);
+  // A core that runs few blocks at a time does not hide how each begins and ends.
+  const double around = ends.fill + ends.drain + p.block_start.count() * clock.count();
+  const auto resident = d(p.resident_blocks);
+  double steady = 0, primary = 0, exposed = 0;  // cycles, summed over blocks
   double most = 0;
   const mapping::BlockShape* longest = &p.shapes.front();
   for (const mapping::BlockShape& shape : p.shapes) {
     const Resources::Block b = resources.block(shape);
-    steady += b.steady * d(shape.count);
+    const double cycles = std::max(b.steady, (b.steady + around) / resident);
+    exposed += (cycles - b.steady) * d(shape.count);
+    steady += cycles * d(shape.count);
     primary += b.primary * d(shape.count);
-    if (b.steady > most) most = b.steady, longest = &shape;
+    if (cycles > most) most = cycles, longest = &shape;
   }
-  const Ends ends = block_ends(p.shapes.front(), p, chip, clock);
   const double busiest = busiest_core(p, steady, most, blocks, chip.cores.count);
   const mapping::ProgramTotals all = mapping::totals(p);
   const double l2_cycles = std::max(all.l2_read_bytes / chip.l2.bandwidth.count(),
@@ -213,9 +218,9 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   t.transactions = all.transactions;
   t.tiling = p.label;
   t.breakdown[Bound::Launch] = overhead.count();
-  t.breakdown[Bound::FillDrain] = seconds(ends.fill + ends.drain);
+  t.breakdown[Bound::FillDrain] = seconds(exposed > 0 ? exposed / cores : around);
   t.breakdown[p.primary == Engine::Matrix ? Bound::Matrix : Bound::Vector] += seconds(primary / cores);
-  t.breakdown[resources.limiter(*longest)] += seconds((steady - primary) / cores);
+  t.breakdown[resources.limiter(*longest)] += seconds((steady - exposed - primary) / cores);
   // Idle cores count as wave tail as far as an even spread could shorten the run (as in execute()).
   const double even = steady / cores;
   t.breakdown[Bound::WaveTail] += seconds(std::max(0.0, busiest - std::max(even, shared)));

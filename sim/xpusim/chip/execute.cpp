@@ -224,6 +224,8 @@ struct Die {
   const std::vector<TimedShape>& shapes;
   Memory memory;
   std::int64_t blocks;
+  std::int64_t resident_blocks;
+  Time block_start;
   std::int64_t next_block = 0;
   std::vector<EngineSpan>* spans = nullptr;  ///< of core 0
 };
@@ -239,13 +241,12 @@ class Core : public des::Actor {
 
   Time turn(Time now) override {
     for (;;) {
-      if (!shape_ && !fetch_block()) return kIdle;
+      if (!shape_ && !fetch_block(now)) return kIdle;
       const TimedStep& step = shape_->steps[loop().first_step + step_];
       const Start start = earliest(step);
       if (step.kind == StepKind::Load && start.time > now) return start.time;
       run(step, start, now);
-      if (!advance())
-        return std::max(now, load_engines_free());  // the next block starts when the loads are out
+      if (!advance()) return std::max({now, load_engines_free(), leave_block()});
     }
   }
 
@@ -270,18 +271,28 @@ class Core : public des::Actor {
 
   const TimedLoop& loop() const { return shape_->loops[loop_]; }
 
-  bool fetch_block() {
+  /// Ends a block. Returns when the core takes the next one: when its loads are out, and no more blocks are
+  /// resident than may be.
+  Time leave_block() {
+    Time& oldest = resident_end_[static_cast<std::size_t>(blocks_run_++ % die_.resident_blocks)];
+    oldest = block_end_;
+    return resident_end_[static_cast<std::size_t>(blocks_run_ % die_.resident_blocks)];
+  }
+
+  bool fetch_block(Time now) {
     if (die_.next_block >= die_.blocks) return false;
     block_ = mapping::block_at(die_.program, die_.next_block++);
     shape_ = &die_.shapes[block_.shape];
     loop_ = 0;
     step_ = 0;
     iteration_ = 0;
+    not_before_ = now + die_.block_start;
+    block_end_ = 0;
     return true;
   }
 
   Start earliest(const TimedStep& step) const {
-    Start s{engine_free_[step.engine], Cause::Own};
+    Start s{std::max(engine_free_[step.engine], not_before_), Cause::Own};
     for (std::size_t i = 0; i < step.inputs; ++i) {
       const Ring& ring = rings_[static_cast<std::size_t>(step.input[i].buffer)];
       if (ring.ready[ring.head()] > s.time) s = {ring.ready[ring.head()], ring.cause[ring.head()]};
@@ -309,7 +320,8 @@ class Core : public des::Actor {
       ring.cause[ring.tail()] = out.cause;
       ++ring.produced;
     }
-    end_ = std::max(end_, step.kind == StepKind::Post ? out.engine_free : out.ready);
+    block_end_ = std::max(block_end_, step.kind == StepKind::Post ? out.engine_free : out.ready);
+    end_ = std::max(end_, block_end_);
     if (traced_ && die_.spans->size() < kMostSpans)
       die_.spans->push_back(
           {static_cast<Engine>(step.engine), Ticks(start.time), Ticks(start.time + step.busy)});
@@ -410,6 +422,9 @@ class Core : public des::Actor {
   std::array<Time, kEngines> engine_free_{};
   std::array<Ring, kMaxBuffers> rings_{};
   std::array<Time, kBounds> spent_{};
+  std::array<Time, kMaxSlots> resident_end_{};  ///< of the latest blocks, as a ring
+  std::int64_t blocks_run_ = 0;
+  Time not_before_ = 0, block_end_ = 0;  ///< of the block that runs
   Time end_ = 0, primary_end_ = 0;
   bool started_ = false;
 };
@@ -445,7 +460,12 @@ KernelTime execute(const TileProgram& p, const ChipSpec& chip, Hertz clock, Seco
   for (const mapping::BlockShape& s : p.shapes) shapes.push_back(compiler.shape(s));
 
   KernelTime t;
-  Die die{p, shapes, Memory(p, chip), mapping::block_count(p)};
+  Die die{p,
+          shapes,
+          Memory(p, chip),
+          mapping::block_count(p),
+          std::clamp<std::int64_t>(p.resident_blocks, 1, kMaxSlots),
+          to_ticks(p.block_start).count()};
   if (with_spans) die.spans = &t.spans;
   std::vector<std::unique_ptr<Core>> cores;
   std::vector<des::Actor*> actors;

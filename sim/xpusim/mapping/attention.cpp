@@ -37,7 +37,7 @@ Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const Attention
   g.fed = chip.operand_feed.a_capacity.count() > 0 && chip.operand_feed.b_capacity.count() > 0;
   g.kv_tiles_per_block = ceil_div(ceil_div(a.kv_len, t.kv), t.splits);
   g.kv_tiles = g.kv_tiles_per_block * t.splits;
-  g.rows = d(round_up(std::min(t.q, packed_rows(a)), grain.m));
+  g.rows = d(round_up(std::min(t.q, a.q_len * packed_heads(a, chip)), grain.m));
   g.columns = d(round_up(std::min(t.kv, a.kv_len), grain.n));
   g.head_dim = d(a.head_dim);
   g.element = d(size_of(a.dtype));
@@ -63,15 +63,17 @@ class AttentionTemplate {
     if (t.splits > 1) b_.program.label += fmt::format(" split {}", t.splits);
     declare_operands();
     declare_buffers();
+    b_.program.resident_blocks = chip.attention.resident_blocks;
+    b_.program.block_start = block_start();
   }
 
   TileProgram write() {
-    const bool packed = a_.q_len == 1;  // the heads of a group share one block
-    const std::int64_t heads = a_.batch * (packed ? a_.kv_heads : a_.heads);
-    const std::int64_t rows = packed_rows(a_);
+    const std::int64_t packed = packed_heads(a_, chip_);
+    const std::int64_t heads = a_.batch * a_.heads / packed;
+    const std::int64_t rows = a_.q_len * packed;
     const std::int64_t q_tiles = ceil_div(rows, t_.q);
     const double tile_rows = d(rows) / d(q_tiles);
-    const bool triangular = a_.causal && !packed;
+    const bool triangular = a_.causal && a_.q_len > 1;
     key_gradient_bytes_ =
         2 * d(a_.batch * a_.kv_heads * g_.kv_tiles) * g_.kv_tile_bytes / d(heads * q_tiles * t_.splits);
     const std::vector<KeySpan> spans =
@@ -89,13 +91,24 @@ class AttentionTemplate {
     r.batch = heads;
     r.k_tiles = g_.kv_tiles;
     r.k_tiles_per_split = g_.kv_tiles_per_block;
-    r.heads_per_kv = packed ? 1 : a_.heads / a_.kv_heads;
+    r.heads_per_kv = a_.heads / a_.kv_heads / packed;
     const bool resident = b_.program.operands[static_cast<std::size_t>(k_)].resident;
     b_.program.hbm_read_bytes = resident ? 0 : 2 * d(a_.batch * a_.kv_heads * g_.kv_tiles) * g_.kv_tile_bytes;
     return std::move(b_.program);
   }
 
  private:
+  /// In decoding, half of it is latency; the other half goes with the output (16 rows of 128 in the chip file's
+  /// constant), which the warps of a block add up.
+  [[nodiscard]] Seconds block_start() const {
+    const AttentionSpec& k = chip_.attention;
+    if (a_.q_len > 1) return k.prefill_block;
+    const std::int64_t packed = packed_heads(a_, chip_);
+    const double output = d(ceil_div(packed, 16)) * g_.head_dim / 128;
+    const Seconds start = packed > 1 && size_of(a_.kv_dtype) > 1 ? k.decode_block : k.head_block;
+    return start * ((1 + output) / 2);
+  }
+
   void declare_operands() {
     const std::int64_t tiles = g_.kv_tiles * a_.batch * a_.kv_heads;
     const bool fresh = a_.q_len == a_.kv_len;  // keys just written, not from a cache
@@ -130,6 +143,7 @@ class AttentionTemplate {
     }
     if (t_.splits > 1) {
       merge_ = b_.buffer("partial results", 2);
+      synchronised_ = b_.buffer("results of all splits", 2);
       merged_ = b_.buffer("gathered results", 2);
     }
   }
@@ -213,15 +227,23 @@ class AttentionTemplate {
     const double products = g_.backward ? 2 : 1;
     b_.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), keys_,
                 {Access{k_, g_.kv_tile_bytes, 1, d(ahead)}}));
-    b_.step(product(products, {Input{keys_}, Input{query_, false}}, {scores_}));
+    b_.step(product(products, {Input{keys_}, Input{query_, false}}, {scores_}, 0, exposed_softmax()));
     if (g_.through_l2)
       pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.columns * 4, scores_, passed_scores_);
   }
 
+  [[nodiscard]] double softmax_cycles() const {
+    const double elements = g_.rows * g_.columns;
+    return vector_cycles(chip_.vector, (g_.backward ? kBackwardOps : kForwardOps) * elements, elements);
+  }
+  /// Where both engines are fed by the same warps, the matrix engine idles for a part of the softmax.
+  [[nodiscard]] double exposed_softmax() const {
+    return g_.through_l2 ? 0 : (1 - chip_.attention.softmax_overlap) * softmax_cycles();
+  }
+
   void softmax() {
     const double elements = g_.rows * g_.columns;
-    const double ops = (g_.backward ? kBackwardOps : kForwardOps) * elements;
-    const double cycles = vector_cycles(chip_.vector, ops, elements);
+    const double cycles = softmax_cycles();
     if (!g_.through_l2) {
       b_.step(compute(Engine::Vector, cycles, {Input{scores_}}, {probabilities_}));
       return;
@@ -273,8 +295,9 @@ class AttentionTemplate {
       return;
     }
     pass(writer, port, elements * 4, probabilities_, merge_);
+    b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{merge_}}, {synchronised_}));
     b_.step(load(Engine::VectorIn, elements * 4 / (chip_.vector.read_port.count() * units()), merged_,
-                {Access{get_, elements * 4}}, Input{merge_}));
+                {Access{get_, elements * 4}}, Input{synchronised_}));
     b_.step(
         compute(Engine::Vector, kRescaleOps * elements / vector_ops(), {Input{merged_}}, {probabilities_}));
     b_.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
@@ -282,15 +305,15 @@ class AttentionTemplate {
 
   /// Products of one score tile with the head dimension. Where operands are fed by an engine of their own,
   /// the slower of the two sets the pace (the operand buffers let them overlap); `least` bounds it from below
-  /// too.
+  /// too. `idle`: cycles in which the engine waits for its own core.
   [[nodiscard]] Step product(double products, std::array<Input, 3> inputs, Output output,
-                             double least = 0) const {
-    const double rate = matrix_rate(chip_, a_.dtype).count() * chip_.matrix.issue_efficiency;
+                             double least = 0, double idle = 0) const {
+    const double rate = matrix_rate(chip_, a_.dtype).count() * chip_.attention.matrix_efficiency;
     const double cycles = products * 2 * g_.rows * g_.columns * g_.head_dim / rate;
     const double feed =
         products * g_.head_dim * g_.element *
         (g_.rows / chip_.operand_feed.a_rate.count() + g_.columns / chip_.operand_feed.b_rate.count());
-    return compute(Engine::Matrix, std::max({cycles, g_.fed ? feed : 0, least}), inputs, output,
+    return compute(Engine::Matrix, std::max({cycles, g_.fed ? feed : 0, least}) + idle, inputs, output,
                    Flops(products * 2 * useful_ * g_.head_dim));
   }
 
@@ -314,7 +337,7 @@ class AttentionTemplate {
   double key_gradient_bytes_ = 0;  ///< a block's part of dK and dV
   std::int8_t k_ = kNone, v_ = kNone, q_ = kNone, o_ = kNone, put_ = kNone, get_ = kNone;
   std::int8_t query_ = kNone, keys_ = kNone, values_ = kNone, scores_ = kNone, probabilities_ = kNone;
-  std::int8_t output_ = kNone, merge_ = kNone, merged_ = kNone;
+  std::int8_t output_ = kNone, merge_ = kNone, synchronised_ = kNone, merged_ = kNone;
   std::int8_t passed_scores_ = kNone, taken_ = kNone, passed_probabilities_ = kNone, passed_output_ = kNone;
   std::uint8_t begin_ = 0, first_scores_ = 0, next_scores_ = 0, first_values_ = 0, steady_ = 0;
   std::uint8_t last_values_ = 0, end_ = 0;
@@ -323,7 +346,10 @@ class AttentionTemplate {
 
 }  // namespace
 
-std::int64_t packed_rows(const AttentionShape& a) { return a.q_len == 1 ? a.heads / a.kv_heads : a.q_len; }
+std::int64_t packed_heads(const AttentionShape& a, const ChipSpec& chip) {
+  const std::int64_t group = a.heads / a.kv_heads;
+  return a.q_len == 1 && group <= chip.attention.packed_heads ? group : 1;
+}
 
 std::optional<Misfit> misfit(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
   const Geometry g = geometry(a, chip, t);

@@ -45,6 +45,9 @@ inline double vector_cycles(const VectorSpec& v, double ops, double special) {
   return v.special_pipeline == SpecialPipeline::Own ? std::max(ordinary, functions) : ordinary + functions;
 }
 
+/// Cycles of one synchronisation between the blocks of a kernel.
+inline double sync_cycles(const ChipSpec& c) { return c.overheads.block_sync.count() * c.clock.max.count(); }
+
 inline Step compute(Engine engine, double cycles, std::array<Input, 3> inputs, Output output,
                     Flops flops = Flops(0)) {
   return {engine, StepKind::Compute, Cycles(cycles), inputs, output, {}, flops};

@@ -40,8 +40,9 @@ std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
 
 std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const ChipSpec& chip) {
   std::vector<AttentionTiling> list;
-  const std::int64_t rows = packed_rows(a);
-  const std::int64_t heads = a.batch * (a.q_len == 1 ? a.kv_heads : a.heads);
+  const std::int64_t packed = packed_heads(a, chip);
+  const std::int64_t rows = a.q_len * packed;
+  const std::int64_t heads = a.batch * a.heads / packed;
   for (const std::int64_t q : {64, 128}) {
     if (q == 128 && rows <= 64) continue;
     for (const std::int64_t kv : {64, 128, 256}) {

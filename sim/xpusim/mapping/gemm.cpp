@@ -15,8 +15,6 @@ double d(std::int64_t x) { return static_cast<double>(x); }
 std::int64_t a_size(const GemmShape& g) { return size_of(g.dtype); }
 /// Weights may be stored in another type; they are converted on their way into the matrix engine.
 std::int64_t b_size(const GemmShape& g) { return size_of(g.b_is_weight ? g.weight_dtype : g.dtype); }
-/// Cycles of one synchronisation between the blocks of a kernel.
-double sync_cycles(const ChipSpec& c) { return c.overheads.block_sync.count() * c.clock.max.count(); }
 bool needs_feed(const ChipSpec& c) {
   return c.operand_feed.a_capacity.count() > 0 && c.operand_feed.b_capacity.count() > 0;
 }

@@ -96,7 +96,7 @@ struct BufferSlots {
   std::int64_t slots = 2;
 };
 inline constexpr std::int64_t kMaxSlots = 16;
-inline constexpr std::size_t kMaxBuffers = 12;
+inline constexpr std::size_t kMaxBuffers = 16;
 inline constexpr std::size_t kMaxOperands = 6;
 
 /// A tensor that the program reads or writes, as tiles of equal size.
@@ -132,6 +132,9 @@ struct TileProgram {
   RasterSpec raster;
   std::vector<BufferSlots> buffers;
   std::vector<Operand> operands;
+  /// Blocks that one core runs at a time: the start and the end of a block hide behind the others.
+  std::int64_t resident_blocks = kMaxSlots;
+  Seconds block_start;              ///< of a core, for each block, before its first step
   Engine primary = Engine::Matrix;  ///< the engine whose idle time the breakdown explains
   double hbm_read_bytes = 0;        ///< closed-form estimate for bound(); execution finds its own
   double hbm_write_bytes = 0;

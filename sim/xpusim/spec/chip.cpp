@@ -107,6 +107,24 @@ void describe(Fields& f, DieToDieSpec& c) {
   f.required("latency", c.latency, "latency between the dies", at_least(0));
 }
 
+void describe(Fields& f, AttentionSpec& c) {
+  f.required("matrix_efficiency", c.matrix_efficiency, "part of the matrix rate that attention kernels reach",
+             fraction());
+  f.required("softmax_overlap", c.softmax_overlap, "part of the softmax beside products of other tiles",
+             between(0, 1));
+  f.required("resident_blocks", c.resident_blocks, "blocks that one core runs at a time", between(1, 16));
+  f.required("packed_heads", c.packed_heads, "query heads of a group that decode kernels put under each other",
+             between(1, 1024));
+  f.required("prefill_block", c.prefill_block, "of a block of many queries, before its first load leaves",
+             at_least(0));
+  f.required("decode_block", c.decode_block, "of a block of the packed heads of one query", at_least(0));
+  f.required("head_block", c.head_block, "of a block of one head, or of a kernel for 8-bit keys and values",
+             at_least(0));
+  f.required("prefill_setup", c.prefill_setup, "a serving library's small kernels before a prefill", at_least(0));
+  f.required("decode_setup", c.decode_setup, "a serving library's small kernels before a decode step",
+             at_least(0));
+}
+
 void describe(Fields& f, OverheadSpec& c) {
   f.required("kernel_launch", c.kernel_launch, "between kernels launched one by one", at_least(0));
   f.required("graph_node", c.graph_node, "between kernels of a captured graph", at_least(0));
@@ -137,6 +155,7 @@ void describe(Fields& f, ChipSpec& c) {
   f.required("l2", c.l2, "shared cache of one die");
   f.required("hbm", c.hbm, "memory of one die");
   f.optional("die_to_die", c.die_to_die, "link between the dies of a package");
+  f.required("attention", c.attention, "attention kernels");
   f.required("overheads", c.overheads, "host and scheduler costs");
 }
 

@@ -137,6 +137,19 @@ struct DieToDieSpec {
   Seconds latency;
 };
 
+/// How the vendor's attention kernels use a core.
+struct AttentionSpec {
+  double matrix_efficiency = 1;  ///< of the matrix rate: products are short, and each waits for a softmax
+  double softmax_overlap = 1;    ///< part of the softmax that runs beside products of other tiles
+  std::int64_t resident_blocks = 2;  ///< blocks that one core runs at a time
+  std::int64_t packed_heads = 64;    ///< query heads of a group that decode kernels put under each other
+  Seconds prefill_block;             ///< of a block of many queries, before its first load leaves
+  Seconds decode_block;              ///< of a block of the packed heads of one query
+  Seconds head_block;     ///< of a block of one head and query, or of a kernel for 8-bit keys and values
+  Seconds prefill_setup;  ///< a serving library's kernels before attention: lengths, positions, addresses
+  Seconds decode_setup;
+};
+
 struct OverheadSpec {
   Seconds kernel_launch;  ///< between kernels launched one by one
   Seconds graph_node;     ///< between kernels of a captured graph
@@ -166,6 +179,7 @@ struct ChipSpec {
   L2Spec l2;    ///< per die
   HbmSpec hbm;  ///< per die
   std::optional<DieToDieSpec> die_to_die;
+  AttentionSpec attention;
   OverheadSpec overheads;
 };
 
@@ -183,6 +197,7 @@ void describe(Fields&, CoresSpec&);
 void describe(Fields&, L2Spec&);
 void describe(Fields&, HbmSpec&);
 void describe(Fields&, DieToDieSpec&);
+void describe(Fields&, AttentionSpec&);
 void describe(Fields&, OverheadSpec&);
 void describe(Fields&, ChipSpec&);
 

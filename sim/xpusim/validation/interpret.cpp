@@ -30,10 +30,13 @@ class RowReader {
   std::int64_t whole_or_zero(std::string_view column) {
     return static_cast<std::int64_t>(number(column, false));
   }
-  /// Sets measured with rotated weights say so by an attribute; without it, weights are cold.
+  /// How many copies of the weights a GEMM set rotated: as its attribute says. Without one, five, as the
+  /// published sets of graph replays did; weights are cold (0) where a column says how a row was timed.
   std::int64_t rotation() const {
+    constexpr std::int64_t kPublished = 5;
     const auto found = csv_.attributes.find("weight_copies");
-    return found == csv_.attributes.end() ? 0 : std::strtoll(found->second.c_str(), nullptr, 10);
+    if (found == csv_.attributes.end()) return csv_.has("timing") ? 0 : kPublished;
+    return std::strtoll(found->second.c_str(), nullptr, 10);
   }
   std::string_view text(std::string_view column) const { return csv_.field(row_, column); }
 
@@ -70,15 +73,31 @@ class RowReader {
   std::vector<Diagnostic>& found_;
 };
 
-Operator gemm(RowReader& r, Dtype dtype) {
+/// What a row stands for.
+struct Call {
+  std::optional<Operator> op;
+  std::vector<Operator> before;
+  Setup setup = Setup::None;
+};
+
+Operator rowwise(RowReader& r, OpKind kind, std::string_view rows, std::string_view cols, Dtype dtype) {
+  Operator o;
+  o.kind = kind;
+  o.rowwise = {.rows = r.count(rows), .cols = r.count(cols), .dtype = dtype};
+  return o;
+}
+
+Call gemm(RowReader& r, Dtype dtype) {
   Operator o;
   o.kind = OpKind::Gemm;
   o.gemm = {.m = r.count("m"), .n = r.count("n"), .k = r.count("k"), .dtype = dtype, .weight_dtype = dtype};
   o.gemm.weight_copies = r.rotation();
-  return o;
+  return {o, {}, Setup::None};
 }
 
-Operator attention(RowReader& r, bool decode) {
+/// Attention of a serving library: one call rotates Q and K, writes K and V into the cache, and attends. Where
+/// the cache holds 8-bit values, prefill computes in them too.
+Call attention(RowReader& r, bool decode) {
   Operator o;
   o.kind = OpKind::Attention;
   AttentionShape& a = o.attention;
@@ -91,11 +110,16 @@ Operator attention(RowReader& r, bool decode) {
   const std::int64_t cached = r.whole_or_zero("step");
   a.q_len = decode ? 1 : r.count("isl");
   a.kv_len = cached + a.q_len;
-  return o;
+  if (!decode && size_of(a.kv_dtype) == 1) a.dtype = a.kv_dtype;
+  Operator rope;
+  rope.kind = OpKind::Rope;
+  rope.rowwise = {.rows = a.batch * a.q_len, .cols = (a.heads + 2 * a.kv_heads) * a.head_dim};
+  if (decode) return {o, {}, Setup::Decode};  // rotated inside the attention kernel
+  return {o, {rope}, Setup::Prefill};
 }
 
 /// Sets that list q_len, kv_len and heads plainly.
-Operator plain_attention(RowReader& r) {
+Call plain_attention(RowReader& r) {
   Operator o;
   o.kind = OpKind::Attention;
   AttentionShape& a = o.attention;
@@ -107,32 +131,25 @@ Operator plain_attention(RowReader& r) {
   a.head_dim = r.count("head_dim");
   a.causal = r.text("causal") == "true";
   a.dtype = a.kv_dtype = r.dtype("dtype");
-  return o;
-}
-
-Operator rowwise(RowReader& r, OpKind kind, std::string_view rows, std::string_view cols, Dtype dtype) {
-  Operator o;
-  o.kind = kind;
-  o.rowwise = {.rows = r.count(rows), .cols = r.count(cols), .dtype = dtype};
-  return o;
+  return {o, {}, Setup::None};
 }
 
 /// vector.csv names its operators itself: a suffix _bwd, a prefix add_ for a fused residual.
-std::optional<Operator> vector_operator(RowReader& r) {
+Call vector_operator(RowReader& r) {
   std::string name(r.text("op"));
   const bool backward = name.ends_with("_bwd");
   if (backward) name.resize(name.size() - 4);
   const bool residual = name.starts_with("add_") && name.ends_with("norm");
   if (residual) name = name.substr(4);
   const auto kind = enum_from<OpKind>(name);
-  if (!kind || !is_rowwise(*kind) || r.text("cols").empty()) return std::nullopt;
+  if (!kind || !is_rowwise(*kind) || r.text("cols").empty()) return {};
   Operator o = rowwise(r, *kind, "rows", "cols", r.dtype("dtype"));
   o.rowwise.pass = backward ? Pass::Backward : Pass::Forward;
   o.rowwise.residual = residual;
-  return o;
+  return {o, {}, Setup::None};
 }
 
-using Interpreter = std::function<std::optional<Operator>(RowReader&)>;
+using Interpreter = std::function<Call(RowReader&)>;
 struct Kind {
   std::vector<std::string_view> columns;
   Interpreter read;
@@ -156,7 +173,9 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"vector", {{"op", "dtype", "time_us"}, vector_operator}},
       {"scale_matrix",
        {{"m", "k", "time_us"},
-        [](RowReader& r) { return rowwise(r, OpKind::Quantize, "m", "k", Dtype::Bf16); }}},
+        [](RowReader& r) {
+          return Call{rowwise(r, OpKind::Quantize, "m", "k", Dtype::Bf16), {}, Setup::None};
+        }}},
   };
   return table;
 }
@@ -182,7 +201,10 @@ Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::v
   Measurement m;
   m.line = row.line;
   m.time_us = r.positive("time_us");
-  m.op = kind.read(r);
+  Call call = kind.read(r);
+  m.op = std::move(call.op);
+  m.before = std::move(call.before);
+  m.setup = call.setup;
   m.cores = r.count_or("cores", 0);
   const std::string_view timing = r.text("timing");
   m.launch = timing == "kernel"                      ? Launch::Kernel

@@ -34,11 +34,16 @@ inline constexpr std::size_t kMostCsvBytes = std::size_t{64} << 20;
 [[nodiscard]] Csv parse_csv(const std::string& text, const std::string& file);
 [[nodiscard]] Csv read_csv(const std::string& file);
 
+/// What a serving library runs in front of attention.
+enum class Setup : std::uint8_t { None, Prefill, Decode };
+
 /// One measurement, as an operator that can be timed, or with the reason why it cannot.
 struct Measurement {
   int line = 0;
   std::string label;
   std::optional<Operator> op;
+  std::vector<Operator> before;  ///< kernels of the same call that run first
+  Setup setup = Setup::None;
   std::string skipped;  ///< the reason, where op is empty
   double time_us = 0;
   Launch launch = Launch::Graph;

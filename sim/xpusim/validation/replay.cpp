@@ -12,7 +12,23 @@ namespace {
 class Estimators {
  public:
   Estimators(const ChipSpec& chip, chip::Fidelity fidelity) : chip_(chip), fidelity_(fidelity) {}
-  const chip::KernelTime& time(const Measurement& m) {
+  /// The kernels of a call, one after the other.
+  Sample sample(const Measurement& m) {
+    chip::Estimator& estimator = estimator_of(m);
+    const chip::KernelTime& t = estimator.time(*m.op);
+    Sample s{m.line, m.label, m.time_us, 0, t.breakdown, t.tiling};
+    for (const Operator& o : m.before) s.breakdown.add(estimator.time(o).breakdown);
+    s.breakdown[Bound::Launch] += setup(m.setup).count();
+    s.predicted_us = s.breakdown.total() * 1e6;
+    return s;
+  }
+
+ private:
+  [[nodiscard]] Seconds setup(Setup s) const {
+    if (s == Setup::None) return Seconds(0);
+    return s == Setup::Prefill ? chip_.attention.prefill_setup : chip_.attention.decode_setup;
+  }
+  chip::Estimator& estimator_of(const Measurement& m) {
     const auto key = std::make_pair(m.launch, m.cores);
     auto found = known_.find(key);
     if (found == known_.end()) {
@@ -20,10 +36,9 @@ class Estimators {
       if (m.cores > 0) chip.cores.count = std::min(m.cores, chip.cores.count);
       found = known_.emplace(key, chip::Estimator(chip, fidelity_, m.launch)).first;
     }
-    return found->second.time(*m.op);
+    return found->second;
   }
 
- private:
   const ChipSpec& chip_;
   chip::Fidelity fidelity_;
   std::map<std::pair<Launch, std::int64_t>, chip::Estimator> known_;
@@ -62,8 +77,7 @@ SetReport replay(const MeasuredSet& set, const ChipSpec& chip, chip::Fidelity fi
       continue;
     }
     try {
-      const chip::KernelTime& t = estimators.time(m);
-      report.samples.push_back({m.line, m.label, m.time_us, t.total.count() * 1e6, t.breakdown, t.tiling});
+      report.samples.push_back(estimators.sample(m));
     } catch (const InfeasibleError& e) {
       ++report.skipped[e.what()];
     }
