@@ -17,11 +17,12 @@ Operator gemm(std::int64_t m, std::int64_t n, std::int64_t k, Dtype dtype = Dtyp
   o.gemm = {.m = m, .n = n, .k = k, .dtype = dtype, .weight_dtype = dtype};
   return o;
 }
-Operator attention(AttentionShape shape) {
+Operator attention(AttentionShape shape, Dtype dtype) {
   Operator o;
   o.kind = OpKind::Attention;
   o.name = "attention";
   o.attention = shape;
+  o.attention.dtype = o.attention.kv_dtype = dtype;
   return o;
 }
 Operator rowwise(OpKind kind, std::int64_t rows, std::int64_t cols) {
@@ -31,8 +32,12 @@ Operator rowwise(OpKind kind, std::int64_t rows, std::int64_t cols) {
   o.rowwise = {.rows = rows, .cols = cols};
   return o;
 }
-Operator prefill() { return attention({.q_len = 8192, .kv_len = 8192, .heads = 8, .kv_heads = 1}); }
-Operator decode() { return attention({.batch = 64, .q_len = 1, .kv_len = 4096, .heads = 8, .kv_heads = 1}); }
+Operator prefill(Dtype dtype = Dtype::Bf16) {
+  return attention({.q_len = 8192, .kv_len = 8192, .heads = 8, .kv_heads = 1}, dtype);
+}
+Operator decode(Dtype dtype = Dtype::Bf16) {
+  return attention({.batch = 64, .q_len = 1, .kv_len = 4096, .heads = 8, .kv_heads = 1}, dtype);
+}
 
 /// The event kernel alone: one program, already mapped.
 void tile_engine(benchmark::State& state, const std::string& chip_id, const Operator& o) {
@@ -134,13 +139,14 @@ void register_all() {
 
   for (const ChipSpec& c : test::chips()) {
     const std::string at = "bound/" + c.id + "/";
+    const Dtype dtype = test::half_type(c);
     for (const std::int64_t m : {1, 64, 4096})
-      add(at + "gemm_" + std::to_string(m) + "x8192x8192", whole_call, c.id, gemm(m, 8192, 8192),
+      add(at + "gemm_" + std::to_string(m) + "x8192x8192", whole_call, c.id, gemm(m, 8192, 8192, dtype),
           Fidelity::Bound)
           ->Unit(us);
-    add(at + "gemm_8192", whole_call, c.id, gemm(8192, 8192, 8192), Fidelity::Bound)->Unit(us);
-    add(at + "attention_prefill", whole_call, c.id, prefill(), Fidelity::Bound)->Unit(us);
-    add(at + "attention_decode", whole_call, c.id, decode(), Fidelity::Bound)->Unit(us);
+    add(at + "gemm_8192", whole_call, c.id, gemm(8192, 8192, 8192, dtype), Fidelity::Bound)->Unit(us);
+    add(at + "attention_prefill", whole_call, c.id, prefill(dtype), Fidelity::Bound)->Unit(us);
+    add(at + "attention_decode", whole_call, c.id, decode(dtype), Fidelity::Bound)->Unit(us);
     add(at + "rmsnorm", whole_call, c.id, rowwise(OpKind::RmsNorm, 4096, 8192), Fidelity::Bound)->Unit(us);
   }
   add("candidates/h100_sxm/gemm_4096", candidate_programs, "h100_sxm", gemm(4096, 4096, 4096))->Unit(us);

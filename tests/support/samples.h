@@ -155,7 +155,7 @@ inline Operator random_gemm(Random& r, const ChipSpec& c) {
   return o;
 }
 
-inline Operator random_attention(Random& r, Class kind) {
+inline Operator random_attention(Random& r, const ChipSpec& c, Class kind) {
   Operator o;
   o.kind = OpKind::Attention;
   o.name = "attention";
@@ -171,7 +171,10 @@ inline Operator random_attention(Random& r, Class kind) {
     a.q_len = 1;
   else
     a.q_len = r.chance(0.7) ? a.kv_len : r.integer(2, a.kv_len);
-  a.dtype = r.pick(std::vector<Dtype>{Dtype::Bf16, Dtype::Fp16});
+  std::vector<Dtype> types;
+  for (const Dtype type : {Dtype::Bf16, Dtype::Fp16})
+    if (c.matrix.flops_per_cycle.contains(type)) types.push_back(type);
+  a.dtype = r.pick(types);
   a.kv_dtype = kind == Class::Decode && r.chance(0.3) ? Dtype::Int8 : a.dtype;
   return o;
 }
@@ -191,7 +194,7 @@ inline Operator random_rowwise(Random& r) {
 inline Operator random_operator(Random& r, const ChipSpec& c, Class kind) {
   if (kind == Class::Gemm) return random_gemm(r, c);
   if (kind == Class::Rowwise) return random_rowwise(r);
-  return random_attention(r, kind);
+  return random_attention(r, c, kind);
 }
 inline Operator random_operator(Random& r, const ChipSpec& c) {
   return random_operator(r, c, r.pick(kClasses));

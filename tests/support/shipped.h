@@ -27,4 +27,9 @@ inline const std::vector<ChipSpec>& chips() {
   return all;
 }
 
+/// A 16-bit type of the chip's matrix engine: bf16 where it has that.
+inline Dtype half_type(const ChipSpec& c) {
+  return c.matrix.flops_per_cycle.contains(Dtype::Bf16) ? Dtype::Bf16 : Dtype::Fp16;
+}
+
 }  // namespace xpusim::test
