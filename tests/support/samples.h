@@ -81,6 +81,10 @@ inline ChipSpec random_chip(Random& r) {
   scale(c.vector.buffer, r.log_real(0.25, 4));
   c.vector.special_pipeline = r.chance(0.5) ? SpecialPipeline::Own : SpecialPipeline::Shared;
   c.vector.exchange = r.chance(0.5) ? Exchange::Registers : Exchange::L2;
+  c.attention.matrix_efficiency = r.real(0.4, 1);
+  c.attention.softmax_overlap = r.real(0, 1);
+  c.attention.resident_blocks = r.integer(1, 3);
+  c.attention.prefill_block = c.attention.decode_block = Seconds(r.real(0, 5e-6));
   scale(c.l2.capacity, r.log_real(0.02, 4));
   scale(c.l2.bandwidth, r.log_real(0.1, 8));
   scale(c.l2.write_bandwidth, r.log_real(0.1, 8));

@@ -218,7 +218,7 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   t.transactions = all.transactions;
   t.tiling = p.label;
   t.breakdown[Bound::Launch] = overhead.count();
-  t.breakdown[Bound::FillDrain] = seconds(exposed > 0 ? exposed / cores : around);
+  t.breakdown[Bound::FillDrain] = seconds(exposed / cores + around * (1 - 1 / resident));
   t.breakdown[p.primary == Engine::Matrix ? Bound::Matrix : Bound::Vector] += seconds(primary / cores);
   t.breakdown[resources.limiter(*longest)] += seconds((steady - exposed - primary) / cores);
   // Idle cores count as wave tail as far as an even spread could shorten the run (as in execute()).

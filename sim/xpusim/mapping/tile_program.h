@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <vector>
@@ -133,7 +134,7 @@ struct TileProgram {
   std::vector<BufferSlots> buffers;
   std::vector<Operand> operands;
   /// Blocks that one core runs at a time: the start and the end of a block hide behind the others.
-  std::int64_t resident_blocks = kMaxSlots;
+  std::int64_t resident_blocks = std::numeric_limits<std::int64_t>::max();
   Seconds block_start;              ///< of a core, for each block, before its first step
   Engine primary = Engine::Matrix;  ///< the engine whose idle time the breakdown explains
   double hbm_read_bytes = 0;        ///< closed-form estimate for bound(); execution finds its own
