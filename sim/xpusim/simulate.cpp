@@ -58,6 +58,7 @@ class GraphTimer {
     row.name = o.name;
     row.kind = o.kind;
     row.count = section.repeat;
+    row.op = o;
     if (is_collective(o.kind)) {
       const network::Group group = o.collective.group == RankGroup::Tensor
                                        ? network::Group{graph_.tensor, 1}

@@ -106,6 +106,7 @@ result::Result run_scenario(const config::Library& library, const Common& c, con
   const Request request{p.chip.value, p.system.value, model.value, scenario.value};
   Progress progress(p.system.value.id, "operators");
   result::Result r = simulate(request, options_of(c, progress));
+  result::apply_accuracy(r, library.accuracy(), p.chip.value);
   stamp(r, resolved("scenario", scenario) + resolved("model", model) + resolved("system", p.system) +
                resolved("chip", p.chip));
   if (!c.export_graph.empty()) export_graph(c, request);
@@ -130,6 +131,7 @@ result::Result run_trace(const config::Library& library, const Common& c, const 
   Progress progress(p.system.value.id, "operators");
   result::Result r =
       simulate(trace.value, p.chip.value, p.system.value, Launch::Graph, options_of(c, progress));
+  result::apply_accuracy(r, library.accuracy(), p.chip.value);
   stamp(r, resolved("trace", trace) + resolved("system", p.system) + resolved("chip", p.chip));
   return r;
 }
@@ -176,6 +178,7 @@ void op(const Common& c, const OpArguments& a) {
   auto chip = library.chip(a.chip, overrides);
   Results results{simulate(o, chip.value, a.eager ? Launch::Eager : Launch::Graph,
                            Options{fidelity_of(c), !c.trace.empty(), {}})};
+  result::apply_accuracy(results.front(), library.accuracy(), chip.value);
   stamp(results.front(), resolved("chip", chip) + config::to_yaml(config::describer(o), "op", nullptr));
   if (prints_table) {
     const result::OperatorRow& row = results.front().operators.front();

@@ -19,8 +19,8 @@ std::string content_key(const Operator& o) {
                        static_cast<int>(a.kv_dtype));
   }
   const RowwiseShape& r = o.rowwise;
-  return fmt::format("{} {} {} {} {} {}", kind, r.rows, r.cols, static_cast<int>(r.pass),
-                     static_cast<int>(r.dtype), r.residual);
+  return fmt::format("{} {} {} {} {} {} {}", kind, r.rows, r.cols, static_cast<int>(r.pass),
+                     static_cast<int>(r.dtype), r.residual, r.cold);
 }
 
 const KernelTime& Estimator::time(const Operator& o) {

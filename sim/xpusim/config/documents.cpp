@@ -218,6 +218,16 @@ Loaded<Graph> read_trace(const Node& node, const std::string& file) {
   return read<Graph>(node, FileKind::Trace, file, check_graph);
 }
 
+AccuracyTable read_accuracy(const Node& node, const std::string& file) {
+  if (!node.is_map())
+    throw ConfigError(Diagnostic{{file, 0, 0}, "", "expected a map of keys", "scripts/validation_report.py writes it"});
+  AccuracyTable table;
+  Reader reader(node, "", Provenance::Plain);
+  describe(reader, table);
+  reader.finish();
+  return table;
+}
+
 Operator read_operator(const Node& node) {
   Operator o;
   Reader reader(node, "", Provenance::Plain);

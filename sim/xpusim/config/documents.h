@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "xpusim/config/reader.h"
+#include "xpusim/spec/accuracy.h"
 #include "xpusim/spec/chip.h"
 #include "xpusim/spec/graph.h"
 #include "xpusim/spec/model.h"
@@ -46,6 +47,8 @@ void require_map(const Node&, FileKind, const std::string& file);
 [[nodiscard]] Loaded<ModelSpec> read_model(const Node&, const std::string& file);
 [[nodiscard]] Loaded<ScenarioSpec> read_scenario(const Node&, const std::string& file);
 [[nodiscard]] Loaded<Graph> read_trace(const Node&, const std::string& file);
+/// The errors of the validated classes (configs/accuracy.yaml).
+[[nodiscard]] AccuracyTable read_accuracy(const Node&, const std::string& file);
 /// One operator, its keys as in a trace.
 [[nodiscard]] Operator read_operator(const Node&);
 

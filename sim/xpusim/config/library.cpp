@@ -147,6 +147,13 @@ Loaded<Graph> Library::trace(const Reference& r) const {
   return read_trace(tree(FileKind::Trace, file, {}), file);
 }
 
+AccuracyTable Library::accuracy() const {
+  const fs::path path = root_ / "configs" / "accuracy.yaml";
+  std::error_code none;
+  if (!fs::exists(path, none)) return {};
+  return read_accuracy(read_yaml(path.string()), path.string());
+}
+
 void check_file(const Library& library, FileKind kind, const std::string& path) {
   switch (kind) {
     case FileKind::Chip:

@@ -52,6 +52,9 @@ class Library {
   [[nodiscard]] Loaded<ScenarioSpec> scenario(const Reference&, const Overrides& = {}) const;
   [[nodiscard]] Loaded<Graph> trace(const Reference&) const;
 
+  /// What validation found; empty if the library has no such file.
+  [[nodiscard]] AccuracyTable accuracy() const;
+
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
 
  private:

@@ -22,7 +22,7 @@ std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t extent) {
 }
 
 std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
-  const MatrixGranularity& grain = chip.matrix.granularity;
+  const Grain grain = gemm_grain(g, chip);
   std::vector<GemmTiling> list;
   for (const std::int64_t m : extents(grain.m, g.m)) {
     for (const std::int64_t n : extents(grain.n, g.n)) {

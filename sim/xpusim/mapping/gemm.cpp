@@ -18,6 +18,16 @@ std::int64_t b_size(const GemmShape& g) { return size_of(g.b_is_weight ? g.weigh
 bool needs_feed(const ChipSpec& c) {
   return c.operand_feed.a_capacity.count() > 0 && c.operand_feed.b_capacity.count() > 0;
 }
+}  // namespace
+
+Grain gemm_grain(const GemmShape& g, const ChipSpec& chip) {
+  const MatrixGranularity& grain = chip.matrix.granularity;
+  if (g.m < grain.m && grain.n < grain.m) return {grain.n, grain.m};
+  return {grain.m, grain.n};
+}
+
+namespace {
+
 std::int64_t grain_k(const GemmShape& g, const ChipSpec& chip) {
   return std::max<std::int64_t>(chip.matrix.granularity.k.count() / a_size(g), 1);
 }
@@ -67,7 +77,7 @@ class GemmTemplate {
     m_tiles_ = ceil_div(g_.m, t.m);
     n_tiles_ = ceil_div(g_.n, t.n);
     tiles_ = m_tiles_ * n_tiles_;
-    const MatrixGranularity& grain = chip_.matrix.granularity;
+    const Grain grain = gemm_grain(g_, chip_);
     const bool even = chip_.matrix.tile_shapes == TileShapes::Flexible;
     tile_m_ = d(even ? round_up(ceil_div(g_.m, m_tiles_), grain.m) : t.m);
     tile_n_ = d(even ? round_up(ceil_div(g_.n, n_tiles_), grain.n) : t.n);

@@ -37,12 +37,13 @@ TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
   b.program.label = fmt::format("{} blocks of {:.0f} B", blocks, moved / n);
   b.program.primary = Engine::Vector;
   const auto state = b.operand({.name = "state"});
-  const auto input = b.operand({.name = "input", .resident = c.input_bytes <= l2 / 2});
+  const auto input = b.operand({.name = "input", .resident = !o.rowwise.cold && c.input_bytes <= l2 / 2});
   const auto output = b.operand({.name = "output", .write = true, .hbm_share = moved > l2 ? 1.0 : 0.0});
   const auto in = b.buffer("loaded", static_cast<std::int64_t>(kSlots));
   const auto out = b.buffer("results", static_cast<std::int64_t>(kSlots));
 
-  const double cycles = vector_cycles(chip.vector, c.vector_ops / n, c.special_ops / n);
+  const double cycles =
+      vector_cycles(chip.vector, c.vector_ops / n, c.special_ops / n) / chip.vector.kernel_efficiency;
   b.step(load(Engine::VectorIn, reads / n / units / chip.vector.read_port.count(), in,
               {Access{state, c.weight_bytes / n}, Access{input, c.input_bytes / n}}));
   b.step(compute(Engine::Vector, cycles, {Input{in}}, {out}));

@@ -25,6 +25,13 @@ struct AttentionTiling {
   std::int64_t splits = 1;
 };
 
+/// Rows and columns that a product is padded up to. A product of fewer rows than the engine's is computed
+/// transposed, where that wastes less.
+struct Grain {
+  std::int64_t m, n;
+};
+[[nodiscard]] Grain gemm_grain(const GemmShape&, const ChipSpec&);
+
 /// Why a tiling does not run on a chip: the buffer that is too small for it.
 struct Misfit {
   std::string buffer;

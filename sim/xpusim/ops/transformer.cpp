@@ -87,7 +87,7 @@ class TransformerBuilder {
 
   void rowwise(std::string name, OpKind kind, std::int64_t rows, std::int64_t cols, Pass pass = Pass::Forward,
                bool residual = false) {
-    add(std::move(name), kind).rowwise = {rows, cols, pass, type_, residual};
+    add(std::move(name), kind).rowwise = {rows, cols, pass, type_, residual, false};
   }
   void norm(std::string name, bool residual, Pass pass = Pass::Forward) {
     rowwise(std::move(name), m_.norm == NormKind::RmsNorm ? OpKind::RmsNorm : OpKind::LayerNorm, tokens_,

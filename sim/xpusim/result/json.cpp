@@ -15,12 +15,15 @@ Json json_of(const Breakdown& b) {
   return j;
 }
 
+Json json_of(const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); }
+
 Json json_of(const OperatorRow& o) {
   return {{"section", o.section},     {"name", o.name},
           {"op", enum_name(o.kind)},  {"count", o.count},
           {"time_s", o.time.count()}, {"flops", o.flops.count()},
           {"hbm_bytes", o.hbm_bytes}, {"clock_hz", o.clock.count()},
-          {"detail", o.detail},       {"breakdown", json_of(o.breakdown)}};
+          {"detail", o.detail},       {"error_band_pct", json_of(o.band_pct)},
+          {"breakdown", json_of(o.breakdown)}};
 }
 
 Json json_of(const Result& r) {
@@ -34,6 +37,8 @@ Json json_of(const Result& r) {
             {"tensor_parallel", r.tensor},
             {"data_parallel", r.data},
             {"step_time_s", r.total.count()},
+            {"error_band_pct", json_of(r.band_pct)},
+            {"error_band_evidence", r.band_evidence},
             {"tokens_per_step", r.tokens},
             {"tokens_per_s", r.tokens_per_s()},
             {"tokens_per_s_per_chip", r.tokens_per_s_per_chip()},
@@ -51,6 +56,7 @@ Json json_of(const Result& r) {
     j["classes"].push_back({{"op", enum_name(c.kind)},
                             {"count", c.count},
                             {"time_s", c.time.count()},
+                            {"error_band_pct", json_of(c.band_pct)},
                             {"breakdown", json_of(c.breakdown)}});
   j["operators"] = Json::array();
   for (const OperatorRow& o : r.operators) j["operators"].push_back(json_of(o));

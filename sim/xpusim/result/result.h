@@ -1,5 +1,6 @@
 #pragma once
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -7,6 +8,7 @@
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/breakdown.h"
 #include "xpusim/ops/transformer.h"
+#include "xpusim/spec/accuracy.h"
 #include "xpusim/spec/graph.h"
 
 namespace xpusim::result {
@@ -21,6 +23,8 @@ struct OperatorRow {
   Flops flops;
   double hbm_bytes = 0;
   Hertz clock;
+  Operator op;
+  std::optional<double> band_pct;  ///< nine of ten such kernels are off by less; nothing: never measured
   std::string detail;  ///< tiling, or collective algorithm and level
 };
 
@@ -30,6 +34,7 @@ struct ClassRow {
   std::int64_t count = 0;
   Seconds time;
   Breakdown breakdown;
+  std::optional<double> band_pct;  ///< of its time
 };
 
 struct EngineTrace {
@@ -46,6 +51,8 @@ struct Result {
   std::int64_t chips = 1, devices = 1, tensor = 1, data = 1;
 
   Seconds total;
+  std::optional<double> band_pct;  ///< of the computation in it; collectives are not validated yet
+  std::string band_evidence;
   Breakdown breakdown;            ///< adds up to total
   double tokens = 0;              ///< that one step brings forward; 0: the workload has no tokens
   double matrix_utilisation = 0;  ///< useful matrix FLOP over total x peak at the maximum clock
@@ -75,6 +82,11 @@ struct Result {
 
 /// Kinds by falling time, from the operators.
 [[nodiscard]] std::vector<ClassRow> by_class(const std::vector<OperatorRow>&);
+
+/// Gives every operator, class and the whole the error to expect, as measured on the chip or its relatives, and
+/// warns of operators outside the measured range. Errors of operators are taken to go the same way: bands add
+/// up.
+void apply_accuracy(Result&, const AccuracyTable&, const ChipSpec&);
 
 /// {"schema": "xpusim.result/1", "version": ..., "results": [...]}; numbers in SI base units with the unit in
 /// the key.

@@ -88,11 +88,17 @@ void add_head(Comparison& c, const std::vector<Result>& results) {
   c.table.line();
 }
 
+std::string band(const std::optional<double>& percent) {
+  return percent ? fmt::format("+-{:.0f} %", *percent) : "unknown";
+}
+
 void add_speed(Comparison& c, const std::vector<Result>& results) {
   const auto [scale, unit] = time_unit(results);
   const Result& first = results.front();
   c.row(fmt::format("time [{}]", unit),
         [scale = scale](const Result& r) { return number(r.total.count() * scale); });
+  if (std::any_of(results.begin(), results.end(), [](const Result& r) { return r.band_pct.has_value(); }))
+    c.row("  error band of the computation", [](const Result& r) { return band(r.band_pct); });
   if (first.tokens > 0) {
     c.row("tokens/s", [](const Result& r) { return number(r.tokens_per_s()); });
     c.row("tokens/s per chip", [](const Result& r) { return number(r.tokens_per_s_per_chip()); });
@@ -134,14 +140,18 @@ void add_breakdown(Comparison& c, const std::vector<Result>& results) {
 void add_classes(Comparison& c, const std::vector<Result>& results) {
   const auto [scale, unit] = time_unit(results);
   c.table.line();
-  c.row(fmt::format("by operator [{}]", unit), [](const Result&) { return "time  most"; });
+  c.row(fmt::format("by operator [{}]", unit), [](const Result& r) {
+    return r.band_pct ? "time  most  band" : "time  most";
+  });
   for (const ClassRow& reference : results.front().classes) {
     c.row(fmt::format("  {}", enum_name(reference.kind)), [&, scale = scale](const Result& r) -> std::string {
       const auto row = std::find_if(r.classes.begin(), r.classes.end(),
                                     [&](const ClassRow& x) { return x.kind == reference.kind; });
       if (row == r.classes.end()) return "-";
-      return fmt::format("{}  {}", number(row->time.count() * scale),
-                         kBoundNames[static_cast<std::size_t>(row->breakdown.largest())]);
+      std::string cell = fmt::format("{}  {}", number(row->time.count() * scale),
+                                     kBoundNames[static_cast<std::size_t>(row->breakdown.largest())]);
+      if (r.band_pct) cell += fmt::format("  {:>7}", row->band_pct ? band(row->band_pct) : "");
+      return cell;
     });
   }
 }

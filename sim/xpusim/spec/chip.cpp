@@ -75,6 +75,8 @@ void describe(Fields& f, VectorSpec& c) {
   f.required("read_port", c.read_port, "what one unit can take from L2", positive());
   f.required("write_port", c.write_port, "what one unit can write to L2", positive());
   f.required("buffer", c.buffer, "scratch memory of one unit", positive());
+  f.required("kernel_efficiency", c.kernel_efficiency, "part of the rates that row-wise kernels reach",
+             fraction());
   f.required("special_pipeline", c.special_pipeline,
              "special functions beside other operations, or in turn with them");
   f.required("exchange", c.exchange, "where tiles pass between matrix and vector engine");

@@ -108,6 +108,7 @@ struct VectorSpec {
   BytesPerCycle read_port;        ///< L2 to one unit
   BytesPerCycle write_port;       ///< one unit to L2
   Bytes buffer;                   ///< per unit
+  double kernel_efficiency = 1;   ///< of the rates, in row-wise kernels: short rows, reductions, conversions
   SpecialPipeline special_pipeline = SpecialPipeline::Own;
   Exchange exchange = Exchange::Registers;
 };

@@ -47,6 +47,7 @@ void describe(Fields& f, RowwiseShape& c) {
   f.optional("pass", c.pass, "forward or backward");
   f.optional("dtype", c.dtype, "element type in memory");
   f.optional("residual", c.residual, "norms: a fused residual addition, one more tensor read and written");
+  f.optional("cold", c.cold, "inputs come from HBM; false: from L2, if they fit and were just written");
 }
 
 void describe(Fields& f, CollectiveShape& c) {

@@ -82,6 +82,7 @@ struct RowwiseShape {
   Pass pass = Pass::Forward;
   Dtype dtype = Dtype::Bf16;
   bool residual = false;  ///< norms: a fused residual addition, one more tensor read and written
+  bool cold = false;      ///< the inputs come from HBM; else from L2, if the kernel before left them there
   auto operator<=>(const RowwiseShape&) const = default;
 };
 

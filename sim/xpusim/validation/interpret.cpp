@@ -38,6 +38,23 @@ class RowReader {
     if (found == csv_.attributes.end()) return csv_.has("timing") ? 0 : kPublished;
     return std::strtoll(found->second.c_str(), nullptr, 10);
   }
+  /// AxB or AxBxC: the first, and the product of the others.
+  std::pair<std::int64_t, std::int64_t> extents(std::string_view column) {
+    const std::string_view all = text(column);
+    std::vector<std::int64_t> found;
+    for (std::size_t at = 0; at <= all.size();) {
+      const std::size_t end = std::min(all.find('x', at), all.size());
+      std::int64_t x = 0;
+      const auto parsed = std::from_chars(all.data() + at, all.data() + end, x);
+      if (parsed.ec != std::errc() || parsed.ptr != all.data() + end || x <= 0 || x > (1LL << 32)) break;
+      found.push_back(x);
+      at = end + 1;
+      if (end == all.size() && found.size() >= 2 && found.size() <= 3)
+        return {found[0], found[1] * (found.size() == 3 ? found[2] : 1)};
+    }
+    wrong(column, "write ROWSxCOLS");
+    return {1, 1};
+  }
   std::string_view text(std::string_view column) const { return csv_.field(row_, column); }
 
   Dtype dtype(std::string_view column) {
@@ -134,6 +151,16 @@ Call plain_attention(RowReader& r) {
   return {o, {}, Setup::None};
 }
 
+/// A row whose "shape" is ROWSxCOLS; of swiglu, the columns of gate and up together.
+Operator shaped(RowReader& r, OpKind kind) {
+  const auto [rows, cols] = r.extents("shape");
+  Operator o;
+  o.kind = kind;
+  o.rowwise = {.rows = rows, .cols = kind == OpKind::SwiGlu ? std::max<std::int64_t>(1, cols / 2) : cols};
+  o.rowwise.dtype = r.dtype("dtype");
+  return o;
+}
+
 /// vector.csv names its operators itself: a suffix _bwd, a prefix add_ for a fused residual.
 Call vector_operator(RowReader& r) {
   std::string name(r.text("op"));
@@ -142,11 +169,23 @@ Call vector_operator(RowReader& r) {
   const bool residual = name.starts_with("add_") && name.ends_with("norm");
   if (residual) name = name.substr(4);
   const auto kind = enum_from<OpKind>(name);
-  if (!kind || !is_rowwise(*kind) || r.text("cols").empty()) return {};
-  Operator o = rowwise(r, *kind, "rows", "cols", r.dtype("dtype"));
+  if (!kind || !is_rowwise(*kind)) return {};
+  Operator o;
+  if (!r.text("shape").empty()) {
+    o = shaped(r, *kind);
+  } else {
+    if (r.text("cols").empty()) return {};
+    o = rowwise(r, *kind, "rows", "cols", r.dtype("dtype"));
+    o.rowwise.cold = true;  // these sets flush L2 between runs
+  }
   o.rowwise.pass = backward ? Pass::Backward : Pass::Forward;
   o.rowwise.residual = residual;
-  return {o, {}, Setup::None};
+  Call call{o, {}, Setup::None};
+  if (*kind == OpKind::CrossEntropy && !backward) {  // these sets time loss and gradient together
+    call.before.push_back(o);
+    call.op->rowwise.pass = Pass::Backward;
+  }
+  return call;
 }
 
 using Interpreter = std::function<Call(RowReader&)>;
@@ -208,11 +247,12 @@ Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::v
   m.cores = r.count_or("cores", 0);
   const std::string_view timing = r.text("timing");
   m.launch = timing == "kernel"                      ? Launch::Kernel
-             : timing == "eager" || timing == "host" ? Launch::Eager
+             : timing == "eager"   ? Launch::Eager
                                                      : Launch::Graph;
   for (std::size_t i = 0; i < csv.columns.size() && csv.columns[i] != "time_us"; ++i)
     m.label += (i > 0 ? " " : "") + row.fields[i];
   if (!m.op) m.skipped = fmt::format("no model of {}", r.text("op"));
+  if (timing == "host") m.skipped = "timed by the host: the framework's own time is in it";
   if (r.text("note").starts_with("untuned")) m.skipped = "an untuned step of a tutorial";
   if (!m.skipped.empty()) m.op.reset();
   return m;

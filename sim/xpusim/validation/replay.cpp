@@ -44,6 +44,20 @@ class Estimators {
   std::map<std::pair<Launch, std::int64_t>, chip::Estimator> known_;
 };
 
+/// The measured range of a class, with one operator more.
+void widen(std::vector<ValidatedExtent>& extents, const Operator& o) {
+  for (const auto& [name, value] : accuracy_extents(o)) {
+    const auto found = std::find_if(extents.begin(), extents.end(),
+                                    [&n = name](const ValidatedExtent& e) { return e.name == n; });
+    if (found == extents.end()) {
+      extents.push_back({std::string(name), value, value});
+    } else {
+      found->low = std::min(found->low, value);
+      found->high = std::max(found->high, value);
+    }
+  }
+}
+
 }  // namespace
 
 ErrorStatistics statistics(const std::vector<Sample>& samples) {
@@ -67,7 +81,7 @@ ErrorStatistics statistics(const std::vector<Sample>& samples) {
 
 SetReport replay(const MeasuredSet& set, const ChipSpec& chip, chip::Fidelity fidelity,
                  const Progress& progress) {
-  SetReport report{set.file, set.chip, set.op, {}, {}, {}};
+  SetReport report{set.file, set.chip, set.op, chip.family, {}, {}, {}, {}};
   Estimators estimators(chip, fidelity);
   std::size_t done = 0;
   for (const Measurement& m : set.rows) {
@@ -78,6 +92,7 @@ SetReport replay(const MeasuredSet& set, const ChipSpec& chip, chip::Fidelity fi
     }
     try {
       report.samples.push_back(estimators.sample(m));
+      widen(report.classes[std::string(accuracy_class(*m.op))], *m.op);
     } catch (const InfeasibleError& e) {
       ++report.skipped[e.what()];
     }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "xpusim/chip/kernel.h"
+#include "xpusim/spec/accuracy.h"
 #include "xpusim/spec/chip.h"
 #include "xpusim/validation/measured_set.h"
 
@@ -29,6 +30,8 @@ struct ErrorStatistics {
 
 struct SetReport {
   std::string file, chip, op;
+  std::string family;  ///< of the chip
+  std::map<std::string, std::vector<ValidatedExtent>, std::less<>> classes;  ///< of operators: what was measured
   ErrorStatistics errors;
   std::vector<Sample> samples;                 ///< in file order
   std::map<std::string, std::size_t> skipped;  ///< rows by reason

@@ -70,9 +70,17 @@ Json to_json(const std::vector<SetReport>& reports, std::size_t worst) {
     Json samples = Json::array(), skipped = Json::object();
     for (const Sample& s : worst_samples(r, worst)) samples.push_back(json_of(s));
     for (const auto& [reason, rows] : r.skipped) skipped[reason] = rows;
+    Json classes = Json::object();
+    for (const auto& [name, extents] : r.classes) {
+      Json ranges = Json::object();
+      for (const ValidatedExtent& e : extents) ranges[e.name] = {e.low, e.high};
+      classes[name] = std::move(ranges);
+    }
     sets.push_back({{"file", r.file},
                     {"chip", r.chip},
                     {"op", r.op},
+                    {"family", r.family},
+                    {"classes", std::move(classes)},
                     {"rows", r.errors.rows},
                     {"skipped", std::move(skipped)},
                     {"mape_pct", r.errors.mape_pct},
