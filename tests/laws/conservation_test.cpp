@@ -71,11 +71,13 @@ TEST_P(Conservation, EveryCandidateLoadsItsOperandsAtLeastOnce) {
         see({"B"}, elements(g.n) * static_cast<double>(size_of(g.b_is_weight ? g.weight_dtype : g.dtype)));
       } else if (o.kind == OpKind::Attention) {
         const AttentionShape& a = o.attention;
-        const double keys = static_cast<double>(a.batch * a.kv_heads * a.kv_len * a.head_dim) *
-                            static_cast<double>(size_of(a.kv_dtype));
+        const auto elements = [&](std::int64_t extent) {
+          return static_cast<double>(a.batch * a.kv_heads * a.kv_len * extent * size_of(a.kv_dtype));
+        };
+        const double keys = elements(a.head_dim), values = a.latent ? 0 : elements(a.value_extent());
         see({"K"}, keys);
-        see({"V"}, keys);
-        see({"Q"}, cost.input_bytes + cost.weight_bytes - 2 * keys);  // Q; backward also O and dO
+        see({"V"}, values);
+        see({"Q"}, cost.input_bytes + cost.weight_bytes - keys - values);  // Q; backward also O and dO
       } else {
         see({"state", "input"}, cost.input_bytes + cost.weight_bytes);
       }

@@ -121,9 +121,9 @@ inline std::string text(const Operator& o) {
   if (o.kind == OpKind::Attention) {
     const AttentionShape& a = o.attention;
     return fmt::format(
-        "attention pass={} batch={} q_len={} kv_len={} heads={} kv_heads={} head_dim={} causal={} "
+        "attention pass={} batch={} q_len={} kv_len={} heads={} kv_heads={} head_dim={} value_dim={} latent={} causal={} "
         "dtype={} kv_dtype={}",
-        enum_name(a.pass), a.batch, a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.causal,
+        enum_name(a.pass), a.batch, a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_dim, a.latent, a.causal,
         name(a.dtype), name(a.kv_dtype));
   }
   const RowwiseShape& w = o.rowwise;
@@ -168,6 +168,8 @@ inline Operator random_attention(Random& r, const ChipSpec& c, Class kind) {
   a.kv_heads = r.integer(1, 8);
   a.heads = a.kv_heads * r.pick(std::vector<std::int64_t>{1, 1, 2, 4, 8});
   a.head_dim = r.pick(std::vector<std::int64_t>{64, 128});
+  if (r.chance(0.3)) a.value_dim = r.pick(std::vector<std::int64_t>{64, 128});
+  a.latent = kind == Class::Decode && r.chance(0.2);
   a.kv_len = r.log_integer(16, kind == Class::Decode ? 16384 : 2048);
   a.batch = r.log_integer(1, kind == Class::Decode ? 16 : 2);
   a.causal = r.chance(0.7);
@@ -192,6 +194,7 @@ inline Operator random_rowwise(Random& r) {
   o.rowwise.pass = r.chance(0.3) ? Pass::Backward : Pass::Forward;
   o.rowwise.dtype = r.pick(std::vector<Dtype>{Dtype::Bf16, Dtype::Fp32, Dtype::Int8});
   o.rowwise.residual = r.chance(0.3);
+  o.rowwise.cold = r.chance(0.3);
   return o;
 }
 

@@ -327,6 +327,8 @@ TEST(ContentKey, TellsApartWhatTakesAnotherTime) {
   attention([](AttentionShape& a) { a.heads = 2; });
   attention([](AttentionShape& a) { a.kv_heads = 2; });
   attention([](AttentionShape& a) { a.head_dim = 64; });
+  attention([](AttentionShape& a) { a.value_dim = 64; });
+  attention([](AttentionShape& a) { a.latent = true; });
   attention([](AttentionShape& a) { a.causal = false; });
   attention([](AttentionShape& a) { a.dtype = Dtype::Fp16; });
   attention([](AttentionShape& a) { a.kv_dtype = Dtype::Fp8; });
@@ -343,6 +345,7 @@ TEST(ContentKey, TellsApartWhatTakesAnotherTime) {
     rowwise([](RowwiseShape& w) { w.pass = Pass::Backward; });
     rowwise([](RowwiseShape& w) { w.dtype = Dtype::Fp32; });
     rowwise([](RowwiseShape& w) { w.residual = true; });
+    rowwise([](RowwiseShape& w) { w.cold = true; });
   }
 }
 

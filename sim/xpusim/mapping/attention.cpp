@@ -22,8 +22,8 @@ constexpr double kRescaleOps = 2;
 struct Geometry {
   std::int64_t kv_tiles, kv_tiles_per_block;
   double rows, columns;  ///< of a score tile
-  double head_dim;
-  double kv_tile_bytes;  ///< one tile of K, or of V
+  double head_dim, value_dim;
+  double k_tile_bytes, v_tile_bytes;  ///< one tile; V has none of its own where it is part of K
   double query_bytes;    ///< Q of a block; backward: Q and dO
   double element;        ///< bytes of the products' operands
   bool backward, through_l2, fed;
@@ -40,18 +40,23 @@ Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const Attention
   g.rows = d(round_up(std::min(t.q, a.q_len * packed_heads(a, chip)), grain.m));
   g.columns = d(round_up(std::min(t.kv, a.kv_len), grain.n));
   g.head_dim = d(a.head_dim);
+  g.value_dim = d(a.value_extent());
   g.element = d(size_of(a.dtype));
-  g.kv_tile_bytes = d(a.kv_len) / d(g.kv_tiles) * g.head_dim * d(size_of(a.kv_dtype));
-  g.query_bytes = g.rows * g.head_dim * g.element * (g.backward ? 2 : 1);
+  const double key_bytes = d(a.kv_len) / d(g.kv_tiles) * d(size_of(a.kv_dtype));
+  g.k_tile_bytes = key_bytes * g.head_dim;
+  g.v_tile_bytes = a.latent ? 0 : key_bytes * g.value_dim;
+  g.query_bytes = g.rows * (g.head_dim + (g.backward ? g.value_dim : 0)) * g.element;
   return g;
 }
+
+double kv_tile_bytes(const Geometry& g) { return g.k_tile_bytes + g.v_tile_bytes; }
 
 /// Bytes of accumulators that one score tile takes. Where products reach the vector engine through L2, a tile
 /// of the output passes through the same slots.
 double score_slot(const Geometry& g) {
-  return g.rows * (g.through_l2 ? std::max(g.columns, g.head_dim) : g.columns) * 4;
+  return g.rows * (g.through_l2 ? std::max(g.columns, g.value_dim) : g.columns) * 4;
 }
-double output_sums(const Geometry& g) { return g.through_l2 ? 0 : g.rows * g.head_dim * 4; }
+double output_sums(const Geometry& g) { return g.through_l2 ? 0 : g.rows * g.value_dim * 4; }
 double probability_stages(const Geometry& g) { return g.through_l2 ? 2 * g.rows * g.columns * g.element : 0; }
 
 /// Writes a flash-attention program: Q stays in a core, K and V stream past it.
@@ -75,7 +80,7 @@ class AttentionTemplate {
     const double tile_rows = d(rows) / d(q_tiles);
     const bool triangular = a_.causal && a_.q_len > 1;
     key_gradient_bytes_ =
-        2 * d(a_.batch * a_.kv_heads * g_.kv_tiles) * g_.kv_tile_bytes / d(heads * q_tiles * t_.splits);
+        d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) / d(heads * q_tiles * t_.splits);
     const std::vector<KeySpan> spans =
         triangular ? causal_spans(q_tiles, tile_rows)
                    : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits,
@@ -93,7 +98,7 @@ class AttentionTemplate {
     r.k_tiles_per_split = g_.kv_tiles_per_block;
     r.heads_per_kv = a_.heads / a_.kv_heads / packed;
     const bool resident = b_.program.operands[static_cast<std::size_t>(k_)].resident;
-    b_.program.hbm_read_bytes = resident ? 0 : 2 * d(a_.batch * a_.kv_heads * g_.kv_tiles) * g_.kv_tile_bytes;
+    b_.program.hbm_read_bytes = resident ? 0 : d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_);
     return std::move(b_.program);
   }
 
@@ -103,8 +108,9 @@ class AttentionTemplate {
   [[nodiscard]] Seconds block_start() const {
     const AttentionSpec& k = chip_.attention;
     if (a_.q_len > 1) return k.prefill_block;
+    if (a_.latent) return k.decode_block;
     const std::int64_t packed = packed_heads(a_, chip_);
-    const double output = d(ceil_div(packed, 16)) * g_.head_dim / 128;
+    const double output = d(ceil_div(packed, 16)) * g_.value_dim / 128;
     const Seconds start = packed > 1 && size_of(a_.kv_dtype) > 1 ? k.decode_block : k.head_block;
     return start * ((1 + output) / 2);
   }
@@ -112,9 +118,9 @@ class AttentionTemplate {
   void declare_operands() {
     const std::int64_t tiles = g_.kv_tiles * a_.batch * a_.kv_heads;
     const bool fresh = a_.q_len == a_.kv_len;  // keys just written, not from a cache
-    const bool resident = fresh && 2 * d(tiles) * g_.kv_tile_bytes <= d(chip_.l2.capacity.count()) / 2;
-    k_ = b_.operand({"K", tiles, g_.kv_tile_bytes, resident});
-    v_ = b_.operand({"V", tiles, g_.kv_tile_bytes, resident});
+    const bool resident = fresh && d(tiles) * kv_tile_bytes(g_) <= d(chip_.l2.capacity.count()) / 2;
+    k_ = b_.operand({"K", tiles, g_.k_tile_bytes, resident});
+    v_ = b_.operand({"V", tiles, g_.v_tile_bytes, resident});
     q_ = b_.operand({.name = "Q", .resident = true});
     o_ = b_.operand({.name = "O", .write = true, .hbm_share = 0});
     // Tiles that live only inside the kernel: L2 carries them, HBM never sees them.
@@ -129,7 +135,7 @@ class AttentionTemplate {
       return std::clamp(static_cast<std::int64_t>(room / tile), least, most);
     };
     query_ = b_.buffer("query tile", 2);
-    const std::int64_t stages = slots(staging, 2 * g_.kv_tile_bytes, 2, kMaxSlots);
+    const std::int64_t stages = slots(staging, kv_tile_bytes(g_), 2, kMaxSlots);
     keys_ = b_.buffer("key stages", stages);
     values_ = b_.buffer("value stages", stages);
     scores_ = b_.buffer("score tiles", slots(sums, score_slot(g_), 1, 4));
@@ -182,7 +188,8 @@ class AttentionTemplate {
   /// `rows` query rows a block; a row sees `keys` keys of a key tile on average.
   void write_bodies(double rows, double keys) {
     useful_ = rows * keys;
-    const double q_bytes = rows * g_.head_dim * g_.element * (g_.backward ? 3 : 1);  // backward: Q, O and dO
+    const double extent = g_.head_dim + (g_.backward ? 2 * g_.value_dim : 0);  // Q; backward also O and dO
+    const double q_bytes = rows * extent * g_.element;
     b_.step(load(Engine::CopyIn, q_bytes / chip_.copy_in.port.count(), query_, {Access{q_, q_bytes}}));
     begin_ = b_.body();
     scores(0);
@@ -224,10 +231,10 @@ class AttentionTemplate {
 
   /// S = Q K^T; backward: also dP = dO V^T.
   void scores(std::int64_t ahead) {
-    const double products = g_.backward ? 2 : 1;
-    b_.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), keys_,
-                {Access{k_, g_.kv_tile_bytes, 1, d(ahead)}}));
-    b_.step(product(products, {Input{keys_}, Input{query_, false}}, {scores_}, 0, exposed_softmax()));
+    const double extent = g_.head_dim + (g_.backward ? g_.value_dim : 0);
+    b_.step(load(Engine::CopyIn, g_.k_tile_bytes / chip_.copy_in.port.count(), keys_,
+                {Access{k_, g_.k_tile_bytes, 1, d(ahead)}}));
+    b_.step(product(extent, {Input{keys_}, Input{query_, false}}, {scores_}, 0, exposed_softmax()));
     if (g_.through_l2)
       pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.columns * 4, scores_, passed_scores_);
   }
@@ -256,17 +263,20 @@ class AttentionTemplate {
 
   /// O += P V; backward: dV, dQ and dK.
   void values() {
-    const double products = g_.backward ? 3 : 1;
-    const double sums = g_.rows * g_.head_dim * 4;
-    b_.step(load(Engine::CopyIn, g_.kv_tile_bytes / chip_.copy_in.port.count(), values_,
-                {Access{v_, g_.kv_tile_bytes}}));
+    const double extent = g_.value_dim + (g_.backward ? 2 * g_.head_dim : 0);
+    const double sums = g_.rows * g_.value_dim * 4;
+    if (a_.latent)
+      b_.step(compute(Engine::CopyIn, 0, {}, {values_}));  // they came with the keys
+    else
+      b_.step(load(Engine::CopyIn, g_.v_tile_bytes / chip_.copy_in.port.count(), values_,
+                  {Access{v_, g_.v_tile_bytes}}));
     if (g_.through_l2) {
       const double bytes = g_.rows * g_.columns * g_.element;
-      b_.step(product(products, {Input{values_}, Input{passed_probabilities_}}, {output_},
+      b_.step(product(extent, {Input{values_}, Input{passed_probabilities_}}, {output_},
                      bytes / chip_.copy_in.port.count()));
       pass(Engine::Store, chip_.store.rate.count(), sums, output_, passed_output_);
     } else {
-      b_.step(product(products, {Input{values_}, Input{probabilities_}}, {output_, true}));
+      b_.step(product(extent, {Input{values_}, Input{probabilities_}}, {output_, true}));
     }
     if (g_.backward)
       pass(Engine::Store, chip_.store.rate.count(), sums, kNone, kNone);  // dQ is summed in L2
@@ -276,14 +286,14 @@ class AttentionTemplate {
   /// product, one tile later: its softmax need not wait for the product of the same tile.
   void rescale() {
     if (!g_.through_l2) return;
-    const double sums = g_.rows * g_.head_dim * 4;
+    const double sums = g_.rows * g_.value_dim * 4;
     take(sums, passed_output_);
     b_.step(compute(Engine::Vector, kRescaleOps * sums / 4 / vector_ops(), {Input{taken_}}, {}));
   }
 
   /// Scales the output and writes it. The blocks that share a head merge their results, each a slice.
   void finish(double rows) {
-    const double elements = rows * g_.head_dim;
+    const double elements = rows * (g_.backward ? g_.head_dim : g_.value_dim);  // dQ, or O
     const double bytes = elements * g_.element / d(t_.splits) + (g_.backward ? key_gradient_bytes_ : 0);
     const Input sums = g_.through_l2 ? Input{} : Input{output_};
     const Engine writer = g_.through_l2 ? Engine::VectorOut : Engine::Store;
@@ -303,18 +313,18 @@ class AttentionTemplate {
     b_.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
   }
 
-  /// Products of one score tile with the head dimension. Where operands are fed by an engine of their own,
+  /// Products of one score tile, `extent` elements of heads together. Where operands are fed by an engine of their own,
   /// the slower of the two sets the pace (the operand buffers let them overlap); `least` bounds it from below
   /// too. `idle`: cycles in which the engine waits for its own core.
-  [[nodiscard]] Step product(double products, std::array<Input, 3> inputs, Output output,
+  [[nodiscard]] Step product(double extent, std::array<Input, 3> inputs, Output output,
                              double least = 0, double idle = 0) const {
     const double rate = matrix_rate(chip_, a_.dtype).count() * chip_.attention.matrix_efficiency;
-    const double cycles = products * 2 * g_.rows * g_.columns * g_.head_dim / rate;
+    const double cycles = 2 * g_.rows * g_.columns * extent / rate;
     const double feed =
-        products * g_.head_dim * g_.element *
+        extent * g_.element *
         (g_.rows / chip_.operand_feed.a_rate.count() + g_.columns / chip_.operand_feed.b_rate.count());
     return compute(Engine::Matrix, std::max({cycles, g_.fed ? feed : 0, least}) + idle, inputs, output,
-                   Flops(products * 2 * useful_ * g_.head_dim));
+                   Flops(2 * useful_ * extent));
   }
 
   void pass(Engine engine, double port, double bytes, std::int8_t from,
@@ -348,13 +358,13 @@ class AttentionTemplate {
 
 std::int64_t packed_heads(const AttentionShape& a, const ChipSpec& chip) {
   const std::int64_t group = a.heads / a.kv_heads;
-  return a.q_len == 1 && group <= chip.attention.packed_heads ? group : 1;
+  return a.q_len == 1 && (a.latent || group <= chip.attention.packed_heads) ? group : 1;
 }
 
 std::optional<Misfit> misfit(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
   const Geometry g = geometry(a, chip, t);
   const double staged =
-      g.query_bytes + probability_stages(g) + 4 * g.kv_tile_bytes;  // two stages of K and V each
+      g.query_bytes + probability_stages(g) + 2 * kv_tile_bytes(g);  // two stages of K and V each
   const double sums = score_slot(g) + output_sums(g);
   const auto bytes = [](double x) { return Bytes(static_cast<std::int64_t>(std::ceil(x))); };
   if (bytes(staged) > chip.staging.capacity)

@@ -45,7 +45,8 @@ std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const Ch
   const std::int64_t heads = a.batch * a.heads / packed;
   for (const std::int64_t q : {64, 128}) {
     if (q == 128 && rows <= 64) continue;
-    for (const std::int64_t kv : {64, 128, 256}) {
+    for (const std::int64_t kv : {32, 64, 128, 256}) {
+      if (kv == 32 && !misfit(a, chip, {q, 64, 1})) continue;  // only where heads are too wide for more
       list.push_back({q, kv, 1});
       const std::int64_t blocks = heads * ceil_div(rows, q);
       const bool can_split = a.q_len == 1 || !a.causal;

@@ -24,17 +24,20 @@ Cost attention_cost(const AttentionShape& a) {
   const double scores = d(a.batch) * d(a.heads) * d(a.q_len) * d(a.kv_len) * causal_share(a);
   const bool backward = a.pass == Pass::Backward;
   // Forward: Q K^T and P V. Backward: S again, dP, dV, dQ, dK.
-  c.matrix_flops = Flops(2 * scores * d(a.head_dim) * (backward ? 5 : 2));
+  c.matrix_flops = Flops(2 * scores * (backward ? 3 * d(a.head_dim) + 2 * d(a.value_extent())
+                                                : d(a.head_dim) + d(a.value_extent())));
   c.matrix_dtype = a.dtype;
   c.vector_ops = scores * (backward ? 7 : 5);
   c.special_ops = scores;
-  const double q_bytes = d(a.batch) * d(a.heads) * d(a.q_len) * d(a.head_dim) * d(size_of(a.dtype));
-  const double kv_bytes =
-      2 * d(a.batch) * d(a.kv_heads) * d(a.kv_len) * d(a.head_dim) * d(size_of(a.kv_dtype));
+  const double rows = d(a.batch) * d(a.heads) * d(a.q_len);
+  const double q_bytes = rows * d(a.head_dim) * d(size_of(a.dtype));
+  const double o_bytes = rows * d(a.value_extent()) * d(size_of(a.dtype));
+  const double kv_bytes = d(a.batch) * d(a.kv_heads) * d(a.kv_len) *
+                          d(a.head_dim + (a.latent ? 0 : a.value_extent())) * d(size_of(a.kv_dtype));
   const bool from_cache = a.q_len < a.kv_len;
   (from_cache ? c.weight_bytes : c.input_bytes) = kv_bytes;
-  c.input_bytes += q_bytes * (backward ? 3 : 1);         // Q; backward also O and dO
-  c.output_bytes = q_bytes + (backward ? kv_bytes : 0);  // O; backward dQ, dK, dV
+  c.input_bytes += q_bytes + (backward ? 2 * o_bytes : 0);           // Q; backward also O and dO
+  c.output_bytes = backward ? q_bytes + kv_bytes : o_bytes;  // O; backward dQ, dK, dV
   return c;
 }
 

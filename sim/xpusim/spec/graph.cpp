@@ -35,6 +35,8 @@ void describe(Fields& f, AttentionShape& c) {
   f.required("heads", c.heads, "query heads", kExtent);
   f.required("kv_heads", c.kv_heads, "key and value heads", kExtent);
   f.required("head_dim", c.head_dim, "elements of a head", between(1, 1024));
+  f.optional("value_dim", c.value_dim, "elements of a value; 0: head_dim", between(0, 1024));
+  f.optional("latent", c.latent, "values are the first elements of the keys (multi-head latent attention)");
   f.optional("causal", c.causal, "new token i sees the keys up to its own");
   f.optional("dtype", c.dtype, "operand type of the products");
   if (f.reads()) c.kv_dtype = c.dtype;

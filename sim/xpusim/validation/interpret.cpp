@@ -135,6 +135,31 @@ Call attention(RowReader& r, bool decode) {
   return {o, {rope}, Setup::Prefill};
 }
 
+/// DeepSeek's latent attention. Prefill expands the latent into keys of 128 + 64 elements and values of 128 per
+/// head. Decoding attends over the latent itself, 512 + 64 elements that all heads share.
+Call latent_attention(RowReader& r, bool decode) {
+  Operator o;
+  o.kind = OpKind::Attention;
+  AttentionShape& a = o.attention;
+  a.batch = r.count("batch_size");
+  a.heads = r.count("num_heads");
+  a.dtype = r.dtype("mla_dtype");
+  a.kv_dtype = r.dtype("kv_cache_dtype");
+  const std::int64_t cached = r.whole_or_zero("step");
+  a.q_len = decode ? 1 : r.count("isl");
+  a.kv_len = cached + a.q_len;
+  a.kv_heads = decode ? 1 : a.heads;
+  a.head_dim = decode ? 512 + 64 : 128 + 64;
+  a.value_dim = decode ? 512 : 128;
+  a.latent = decode;
+  if (decode) return {o, {}, Setup::Decode};
+  a.kv_dtype = a.dtype;
+  Operator rope;
+  rope.kind = OpKind::Rope;
+  rope.rowwise = {.rows = a.batch * a.q_len, .cols = (a.heads + 1) * 64};  // the keys' part is shared
+  return {o, {rope}, Setup::Prefill};
+}
+
 /// Sets that list q_len, kv_len and heads plainly.
 Call plain_attention(RowReader& r) {
   Operator o;
@@ -198,6 +223,8 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
   static const std::vector<std::string_view> mnk = {"m", "n", "k", "time_us"};
   static const std::vector<std::string_view> heads = {
       "batch_size", "isl", "num_heads", "head_dim", "attn_dtype", "kv_cache_dtype", "step", "time_us"};
+  static const std::vector<std::string_view> latent = {
+      "mla_dtype", "kv_cache_dtype", "num_heads", "batch_size", "isl", "step", "time_us"};
   static const std::map<std::string, Kind, std::less<>> table = {
       {"gemm_bf16", {mnk, [](RowReader& r) { return gemm(r, Dtype::Bf16); }}},
       {"gemm_fp16", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp16); }}},
@@ -206,6 +233,8 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"gemm_fp32", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp32); }}},
       {"attention_prefill", {heads, [](RowReader& r) { return attention(r, false); }}},
       {"attention_decode", {heads, [](RowReader& r) { return attention(r, true); }}},
+      {"mla_prefill", {latent, [](RowReader& r) { return latent_attention(r, false); }}},
+      {"mla_decode", {latent, [](RowReader& r) { return latent_attention(r, true); }}},
       {"attention",
        {{"batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "causal", "dtype", "time_us"},
         plain_attention}},
@@ -221,8 +250,6 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
 
 /// Sets of the same folder tree whose kernels have no model yet: every row counts as skipped.
 constexpr std::string_view kUnmodelled[] = {"moe",
-                                            "mla_prefill",
-                                            "mla_decode",
                                             "computescale",
                                             "attention_train",
                                             "gemm_extra",
