@@ -480,7 +480,7 @@ def section(s: MeasuredSet, fidelities: Sequence[str], main: str) -> list[str]:
     if constants := fitted(s):
         lines += ["Fitted on this very set: " + ", ".join(f"`{c}`" for c in constants) + ".", ""]
     for reason, count in sorted(s.skipped.items()):
-        lines += [f"Skipped: {count:,} rows, {reason}.", ""]
+        lines += [f"Skipped ({count:,}): {reason}.", ""]
 
     head = ["by", "region ", "rows"]
     for f in fidelities:
