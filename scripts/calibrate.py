@@ -112,7 +112,9 @@ def write(chip: str, values: dict[str, str], files: list[str], residual: float) 
     path.write_text("\n".join(lines) + "\n")
 
 
-def fit(binary: str, chip: str, stage: str, known: dict[str, str], generations: int) -> tuple[dict[str, str], float]:
+def fit(
+    binary: str, chip: str, stage: str, known: dict[str, str], generations: int
+) -> tuple[dict[str, str], float]:
     """The stage's constants, and the error that they leave."""
     files = measured(chip, stage)
     rows = sum(s["rows"] for s in validate(binary, chip, files, {}, "bound"))
@@ -183,7 +185,9 @@ def main() -> int:
         if arguments.write:
             write(arguments.chip, values, files, residual)
         for s in validate(arguments.xpusim, arguments.chip, files, known, "tile") if arguments.tile else []:
-            print(f"  tile: {s['op']}: {s['rows']} rows, MAPE {s['mape_pct']:.2f} %, P90 {s['p90_ape_pct']:.2f} %")
+            print(
+                f"  tile: {s['op']}: {s['rows']} rows, MAPE {s['mape_pct']:.2f} %, P90 {s['p90_ape_pct']:.2f} %"
+            )
     return 1 if arguments.check and differ else 0
 
 

@@ -5,3 +5,9 @@ xpusim_add_test(
           templates_test.cpp chip_test.cpp collective_test.cpp schedule_test.cpp
   LIBRARIES xpusim::simulate xpusim::config
   LABELS fast)
+# Measured sets, their replay, and the error bands that come of it.
+xpusim_add_test(
+  unit_validation
+  SOURCES validation_test.cpp
+  LIBRARIES xpusim::validation xpusim::config
+  LABELS fast)

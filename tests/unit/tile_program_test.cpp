@@ -148,7 +148,7 @@ TEST(BlockAt, OfHeadsReadsTheSharedKeysOfEachGroup) {
   p.raster.heads_per_kv = 3;
   p.raster.k_tiles_per_split = 5;
   p.raster.k_tiles = 10;
-  p.raster.batch = 3 * 4;
+  p.raster.batch = p.raster.heads_at_once = 3 * 4;
   p.shapes.emplace_back(2 * 2 * 3 * 4);
   std::map<std::int64_t, int> readers;
   for (std::int64_t i = 0; i < block_count(p); ++i) {
@@ -163,13 +163,28 @@ TEST(BlockAt, OfHeadsReadsTheSharedKeysOfEachGroup) {
 TEST(BlockAt, OfHeadsPassesOverAllHeadsForEachQueryTileOfAShape) {
   TileProgram p;  // two query tiles of six heads have one shape; three heads share a key head
   p.raster.kind = Raster::Heads;
-  p.raster.batch = 6;
+  p.raster.batch = p.raster.heads_at_once = 6;
   p.raster.heads_per_kv = 3;
   p.raster.k_tiles = p.raster.k_tiles_per_split = 7;
   p.shapes.emplace_back(2 * 6);
   std::vector<std::int64_t> first;
   for (std::int64_t i = 0; i < block_count(p); ++i) first.push_back(block_at(p, i).first_tile[0]);
   EXPECT_EQ(first, (std::vector<std::int64_t>{0, 0, 0, 7, 7, 7, 0, 0, 0, 7, 7, 7}));
+}
+
+TEST(BlockAt, OfHeadsFinishesAGroupOfHeadsBeforeTheNext) {
+  TileProgram p;  // three heads, two at once; two shapes of one query tile each
+  p.raster.kind = Raster::Heads;
+  p.raster.batch = 3;
+  p.raster.heads_at_once = 2;
+  p.raster.k_tiles = p.raster.k_tiles_per_split = 5;
+  p.shapes.emplace_back(3);
+  p.shapes.emplace_back(3);
+  std::vector<std::pair<std::uint32_t, std::int64_t>> order;
+  for (std::int64_t i = 0; i < block_count(p); ++i)
+    order.emplace_back(block_at(p, i).shape, block_at(p, i).first_tile[0] / 5);
+  const std::vector<std::pair<std::uint32_t, std::int64_t>> expected{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
+  EXPECT_EQ(order, expected);
 }
 
 TEST(BlockAt, TakesTheShapesInTheirOrder) {

@@ -94,6 +94,7 @@ class AttentionTemplate {
     r.splits = t_.splits;
     r.m_tiles = triangular ? 1 : q_tiles;
     r.batch = heads;
+    r.heads_at_once = heads_at_once(heads, heads * q_tiles * t_.splits);
     r.k_tiles = g_.kv_tiles;
     r.k_tiles_per_split = g_.kv_tiles_per_block;
     r.heads_per_kv = a_.heads / a_.kv_heads / packed;
@@ -105,6 +106,14 @@ class AttentionTemplate {
  private:
   /// In decoding, half of it is latency; the other half goes with the output (16 rows of 128 in the chip file's
   /// constant), which the warps of a block add up.
+  /// Heads that run side by side: as many as keep their keys and values in half of L2, but all cores busy.
+  [[nodiscard]] std::int64_t heads_at_once(std::int64_t heads, std::int64_t blocks) const {
+    const double bytes = d(g_.kv_tiles) * kv_tile_bytes(g_) * d(a_.kv_heads) / d(a_.heads);  // of one query head
+    const auto fit = static_cast<std::int64_t>(d(chip_.l2.capacity.count()) / 2 / bytes);
+    const std::int64_t busy = ceil_div(2 * chip_.cores.count * heads, blocks);
+    return std::clamp(fit, std::min(busy, heads), heads);
+  }
+
   [[nodiscard]] Seconds block_start() const {
     const AttentionSpec& k = chip_.attention;
     if (a_.q_len > 1) return k.prefill_block;

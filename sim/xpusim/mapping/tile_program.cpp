@@ -31,11 +31,16 @@ Block grid_block(const RasterSpec& r, std::int64_t index) {
 }
 
 Block heads_block(const TileProgram& p, std::int64_t index) {
-  Block b;
-  for (; index >= p.shapes[b.shape].count; ++b.shape) index -= p.shapes[b.shape].count;
   const RasterSpec& r = p.raster;
+  const std::int64_t group_blocks = block_count(p) / r.batch * r.heads_at_once;
+  const std::int64_t group = index / group_blocks;
+  const std::int64_t heads = std::min(r.heads_at_once, r.batch - group * r.heads_at_once);
+  index %= group_blocks;
+  const auto blocks = [&](const BlockShape& shape) { return shape.count / r.batch * heads; };
+  Block b;
+  for (; index >= blocks(p.shapes[b.shape]); ++b.shape) index -= blocks(p.shapes[b.shape]);
   const std::int64_t split = index % r.splits;
-  const std::int64_t head = index / r.splits / r.m_tiles % r.batch;
+  const std::int64_t head = group * r.heads_at_once + index / r.splits / r.m_tiles % heads;
   const std::int64_t kv_head = head / r.heads_per_kv;
   const std::int64_t first = kv_head * r.k_tiles + split * r.k_tiles_per_split;
   b.first_tile[0] = first;

@@ -114,7 +114,7 @@ struct Operand {
 enum class Raster : std::uint8_t {
   Grid,   ///< m x n tiles in groups of group_m rows (a swizzle), times splits of k, times batch
   Rows,   ///< shapes one after the other; streaming operands
-  Heads,  ///< attention: shape by shape (longest first), inside a shape head by head
+  Heads,  ///< attention: group by group of heads, in it shape by shape (longest first), in that head by head
 };
 struct RasterSpec {
   Raster kind = Raster::Rows;
@@ -122,7 +122,8 @@ struct RasterSpec {
   std::int64_t batch = 1;    ///< products (Grid), or query heads of all sequences (Heads)
   std::int64_t k_tiles = 1;  ///< tags along k of one row (Grid), or along the keys of one head (Heads)
   std::int64_t k_tiles_per_split = 1;
-  std::int64_t heads_per_kv = 1;  ///< Heads: query heads that read one key head
+  std::int64_t heads_at_once = 1;  ///< Heads: of a group, whose keys and values fit L2 together
+  std::int64_t heads_per_kv = 1;   ///< Heads: query heads that read one key head
 };
 
 struct TileProgram {

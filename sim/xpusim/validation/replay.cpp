@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "xpusim/core/error.h"
+#include "xpusim/ops/cost.h"
 
 namespace xpusim::validation {
 namespace {
@@ -43,6 +44,14 @@ class Estimators {
   chip::Fidelity fidelity_;
   std::map<std::pair<Launch, std::int64_t>, chip::Estimator> known_;
 };
+
+/// Why a row cannot be right: data that lies in no cache came faster than the memory's peak.
+std::string impossible(const Measurement& m, const ChipSpec& chip) {
+  const double bytes = ops::cost(*m.op).weight_bytes;
+  const bool cached = bytes <= 2 * static_cast<double>(chip.l2.capacity.count());
+  if (cached || bytes / (m.time_us * 1e-6) <= chip.hbm.bandwidth.count()) return {};
+  return "reads its operands faster than the memory's peak";
+}
 
 /// The measured range of a class, with one operator more.
 void widen(std::vector<ValidatedExtent>& extents, const Operator& o) {
@@ -88,6 +97,10 @@ SetReport replay(const MeasuredSet& set, const ChipSpec& chip, chip::Fidelity fi
     if (progress) progress(++done, set.rows.size());
     if (!m.op) {
       ++report.skipped[m.skipped];
+      continue;
+    }
+    if (const std::string reason = impossible(m, chip); !reason.empty()) {
+      ++report.skipped[reason];
       continue;
     }
     try {

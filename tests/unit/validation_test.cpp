@@ -1,0 +1,177 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "support/shipped.h"
+#include "xpusim/core/error.h"
+#include "xpusim/validation/measured_set.h"
+#include "xpusim/validation/replay.h"
+
+namespace xpusim::validation {
+namespace {
+
+using testing::HasSubstr;
+
+const std::string kHead = "# chip=h100_sxm op=gemm_bf16\n";
+
+MeasuredSet set_of(const std::string& text) { return interpret(parse_csv(text, "set.csv")); }
+
+/// Every mistake of a set, one a line.
+std::string mistakes(const std::string& text) {
+  try {
+    static_cast<void>(set_of(text));
+  } catch (const ConfigError& e) {
+    return e.what();
+  }
+  return "none";
+}
+
+TEST(MeasuredSet, NamesTheColumnThatIsMissing) {
+  EXPECT_THAT(mistakes(kHead + "m,n,time_us\n1,2,3\n"), HasSubstr("k: missing column"));
+}
+
+TEST(MeasuredSet, RefusesNumbersThatAreNone) {
+  for (const std::string bad : {"nan", "inf", "-3", "0", "", "1e400", "3us", "0x10"})
+    EXPECT_THAT(mistakes(kHead + "m,n,k,time_us\n8,8,8," + bad + "\n"),
+                HasSubstr("set.csv:3:1: time_us: cannot read '" + bad + "'"))
+        << bad;
+  for (const std::string bad : {"1.5", "-1", "many"})
+    EXPECT_THAT(mistakes(kHead + "m,n,k,time_us\n" + bad + ",8,8,1\n"), HasSubstr("m: cannot read"));
+}
+
+TEST(MeasuredSet, ReportsAllMistakesAtOnce) {
+  const std::string all = mistakes(kHead + "m,n,k,time_us\nx,8,8,1\n8,y,8,1\n8,8,8,nan\n");
+  EXPECT_THAT(all, HasSubstr("set.csv:3:1: m"));
+  EXPECT_THAT(all, HasSubstr("set.csv:4:1: n"));
+  EXPECT_THAT(all, HasSubstr("set.csv:5:1: time_us"));
+}
+
+TEST(MeasuredSet, NamesTheKnownOps) {
+  EXPECT_THAT(mistakes("# chip=h100_sxm op=gemm_bf61\nm,n,k,time_us\n1,1,1,1\n"),
+              AllOf(HasSubstr("unknown op 'gemm_bf61'"), HasSubstr("gemm_bf16")));
+  EXPECT_THAT(mistakes("m,n,k,time_us\n1,1,1,1\n"), HasSubstr("a line '# chip=ID op=NAME'"));
+}
+
+TEST(MeasuredSet, RefusesRowsOfAnotherLength) {
+  EXPECT_THAT(mistakes(kHead + "m,n,k,time_us\n1,2,3\n"), HasSubstr("set.csv:3:1: 3 fields (the header has 4)"));
+  EXPECT_THAT(mistakes(kHead + "m,n,k,time_us\n1,2,3,\"4\n"), HasSubstr("an open quote"));
+  EXPECT_THAT(mistakes(kHead), HasSubstr("no header row"));
+}
+
+TEST(MeasuredSet, RefusesAHugeFile) {
+  EXPECT_THAT(mistakes(std::string(kMostCsvBytes + 1, 'x')), HasSubstr("at most"));
+}
+
+TEST(MeasuredSet, ReadsTheRotationOfWeights) {
+  const std::string rows = "m,n,k,time_us\n8,16,32,4.5\n";
+  EXPECT_EQ(set_of(kHead + rows).rows.front().op->gemm.weight_copies, 5);
+  EXPECT_EQ(set_of("# weight_copies=3\n" + kHead + rows).rows.front().op->gemm.weight_copies, 3);
+  const MeasuredSet timed = set_of(kHead + "m,n,k,time_us,timing\n8,16,32,4.5,eager\n");
+  EXPECT_EQ(timed.rows.front().op->gemm.weight_copies, 0);
+  EXPECT_EQ(timed.rows.front().launch, Launch::Eager);
+}
+
+TEST(MeasuredSet, ReadsLatentAttention) {
+  const MeasuredSet s = set_of(
+      "# chip=h100_sxm op=mla_decode\n"
+      "mla_dtype,kv_cache_dtype,num_heads,batch_size,isl,step,time_us\nbfloat16,fp8,16,4,1,99,20\n");
+  const AttentionShape& a = s.rows.front().op->attention;
+  EXPECT_TRUE(a.latent);
+  EXPECT_EQ(a.kv_len, 100);
+  EXPECT_EQ(a.kv_heads, 1);
+  EXPECT_EQ(a.head_dim, 576);
+  EXPECT_EQ(a.value_extent(), 512);
+  EXPECT_EQ(s.rows.front().setup, Setup::Decode);
+}
+
+TEST(MeasuredSet, ReadsShapesOfRowwiseOperators) {
+  const std::string head = "# chip=ascend_910c op=vector\nop,shape,dtype,time_us\n";
+  const RowwiseShape w = set_of(head + "swiglu,16x3200,bf16,5\n").rows.front().op->rowwise;
+  EXPECT_EQ(w.rows, 16);
+  EXPECT_EQ(w.cols, 1600) << "gate and up are its inputs";
+  for (const std::string bad : {"16", "16x", "x16", "0x16", "16x-1", "1x2x3x4", "99999999999x1"})
+    EXPECT_THAT(mistakes(head + "rmsnorm," + bad + ",bf16,5\n"), HasSubstr("shape: cannot read")) << bad;
+  EXPECT_EQ(set_of(head + "sort,16x32,bf16,5\n").rows.front().skipped, "no model of sort");
+}
+
+Sample sample(double measured, double predicted) {
+  Sample s;
+  s.measured_us = measured;
+  s.predicted_us = predicted;
+  return s;
+}
+
+TEST(Statistics, AreThoseOfSignedErrors) {
+  const ErrorStatistics e = statistics({sample(10, 11), sample(10, 8), sample(10, 10), sample(10, 13)});
+  EXPECT_EQ(e.rows, 4U);
+  EXPECT_NEAR(e.mape_pct, (10 + 20 + 0 + 30) / 4.0, 1e-9);
+  EXPECT_NEAR(e.bias_pct, (10 - 20 + 0 + 30) / 4.0, 1e-9);
+  EXPECT_EQ(statistics({}).rows, 0U);
+}
+
+TEST(Replay, SkipsRowsThatBeatTheMemory) {
+  const std::string head =
+      "# chip=h100_sxm op=attention_decode\n"
+      "batch_size,isl,num_heads,num_key_value_heads,head_dim,attn_dtype,kv_cache_dtype,step,time_us\n";
+  // 2.1 GB of keys and values take 640 us at 3.35 TB/s.
+  const auto replayed = [&](const std::string& us) {
+    return replay(set_of(head + "64,1,16,8,128,bfloat16,bfloat16,8191," + us + "\n"), test::chip("h100_sxm"),
+                  chip::Fidelity::Bound);
+  };
+  EXPECT_EQ(replayed("800").errors.rows, 1U);
+  EXPECT_EQ(replayed("600").errors.rows, 0U);
+  EXPECT_EQ(replayed("600").skipped.size(), 1U);
+}
+
+TEST(Replay, AddsTheKernelsInFrontOfAttention) {
+  const ChipSpec c = test::chip("h100_sxm");
+  const std::string head =
+      "# chip=h100_sxm op=attention_prefill\n"
+      "batch_size,isl,num_heads,num_key_value_heads,head_dim,attn_dtype,kv_cache_dtype,step,time_us\n";
+  MeasuredSet set = set_of(head + "1,512,8,8,128,bfloat16,bfloat16,0,30\n");
+  const double whole = replay(set, c, chip::Fidelity::Bound).samples.front().predicted_us;
+  set.rows.front().before.clear();
+  set.rows.front().setup = Setup::None;
+  const double alone = replay(set, c, chip::Fidelity::Bound).samples.front().predicted_us;
+  EXPECT_GT(whole, alone + c.attention.prefill_setup.count() * 1e6);
+}
+
+AccuracyTable table() {
+  AccuracyTable t;
+  t.classes.push_back({"a", "f", "gemm 16-bit", 100, 5, 0, 10, {{"m", 1, 64}}});
+  t.classes.push_back({"b", "f", "gemm 16-bit", 100, 8, 0, 20, {}});
+  t.classes.push_back({"c", "g", "gemm 16-bit", 100, 9, 0, 30, {}});
+  return t;
+}
+
+TEST(ErrorBand, IsTheChipsOwnElseItsFamilysElseAny) {
+  const AccuracyTable t = table();
+  EXPECT_DOUBLE_EQ(error_band(t, "a", "f", "gemm 16-bit")->percent, 10);
+  EXPECT_DOUBLE_EQ(error_band(t, "x", "f", "gemm 16-bit")->percent, 1.5 * 20);
+  EXPECT_DOUBLE_EQ(error_band(t, "x", "h", "gemm 16-bit")->percent, 2 * 30);
+  EXPECT_FALSE(error_band(t, "a", "f", "row-wise").has_value());
+}
+
+TEST(ErrorBand, NamesWhatLiesOutsideTheMeasuredRange) {
+  const AccuracyTable t = table();
+  Operator o;
+  o.kind = OpKind::Gemm;
+  o.gemm.m = 64;
+  EXPECT_EQ(outside_validated(t.classes.front(), o), "");
+  o.gemm.m = 65;
+  EXPECT_EQ(outside_validated(t.classes.front(), o), "m 65 (measured: 1 to 64)");
+}
+
+TEST(ErrorBand, OfEveryShippedChipIsKnownForGemms) {
+  const AccuracyTable t = test::library().accuracy();
+  ASSERT_FALSE(t.classes.empty());
+  for (const ChipSpec& c : test::chips()) {
+    const auto band = error_band(t, c.id, c.family, "gemm 16-bit");
+    ASSERT_TRUE(band.has_value()) << c.id;
+    EXPECT_GT(band->percent, 0) << c.id;
+  }
+}
+
+}  // namespace
+}  // namespace xpusim::validation
