@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Fit a chip's few physical constants to measured sets, and print (or write) them with their basis.
 
-The search runs `xpusim validate --fidelity bound`; `--tile` confirms the constants with the event kernel. It is
-deterministic and does not start at the shipped constants, so that it reproduces them. Fitted is only what no
-data sheet and no micro-benchmark gives (STAGES below); none depends on a shape. Stages run in order: each keeps
-what the ones before it found.
+The search runs `xpusim validate --fidelity bound`; `--tile` confirms the constants with the event kernel. It
+is deterministic and does not start at the shipped constants, so that it reproduces them. Fitted is only what
+no data sheet and no micro-benchmark gives (STAGES below); none depends on a shape. Stages run in order: each
+keeps what the ones before it found.
 
     scripts/calibrate.py --chip h100_sxm [--stages gemm prefill decode] [--write | --check]
 """
@@ -22,7 +22,7 @@ import yaml
 from scipy.optimize import differential_evolution  # type: ignore[import-untyped]
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# stage: its measured sets (in tests/measured/kernels/CHIP), and its constants: path below chip: (unit, low, high)
+# stage: its measured sets of the chip, and its constants, path below chip: (unit, low, high)
 STAGES: dict[str, tuple[list[str], dict[str, tuple[str, float, float]]]] = {
     "gemm": (
         ["gemm_bf16.csv", "gemm_fp16.csv"],
@@ -186,7 +186,8 @@ def main() -> int:
             write(arguments.chip, values, files, residual)
         for s in validate(arguments.xpusim, arguments.chip, files, known, "tile") if arguments.tile else []:
             print(
-                f"  tile: {s['op']}: {s['rows']} rows, MAPE {s['mape_pct']:.2f} %, P90 {s['p90_ape_pct']:.2f} %"
+                f"  tile: {s['op']}: {s['rows']} rows, MAPE {s['mape_pct']:.2f} %,"
+                f" P90 {s['p90_ape_pct']:.2f} %"
             )
     return 1 if arguments.check and differ else 0
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Replays every measured set of tests/measured/kernels and reports how far off the simulator is.
 
-Writes docs/validation.md, the plots in docs/validation/, tests/measured/accuracy.json, and configs/accuracy.yaml,
-from which every result takes its error band. With one fidelity, the document holds only that one, and the
-other's numbers in accuracy.json stay as they are. --check writes nothing and compares with accuracy.json.
+Writes docs/validation.md, the plots in docs/validation/, tests/measured/accuracy.json, and
+configs/accuracy.yaml, from which every result takes its error band. With one fidelity, the document holds
+only that one, and the other's numbers in accuracy.json stay as they are. --check writes nothing and compares
+with accuracy.json.
 
 exit codes: 0 done; 1 --check found that a class moved, or a set that is not recorded; 2 a set cannot be read
 """
@@ -389,9 +390,11 @@ def by_text(title: str, *columns: str) -> Grouping:
 
 
 def by_size(title: str, rows: str, columns: str, dtype: str) -> Grouping:
-    return title, lambda _, cells: bytes_of(
-        float(cells[rows]) * float(cells[columns]) * WIDTH.get(cells.get(dtype, ""), 2)
-    )
+    def region(_: Row, cells: dict[str, str]) -> Region:
+        extents = cells["shape"].split("x") if "shape" in cells else (cells[rows], cells[columns])
+        return bytes_of(math.prod(map(float, extents)) * WIDTH.get(cells.get(dtype, ""), 2))
+
+    return title, region
 
 
 SHAPES: dict[str, list[Grouping]] = {

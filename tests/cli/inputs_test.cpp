@@ -203,5 +203,55 @@ TEST_F(Inputs, AWrongDataFolderIsNotReplacedByAnother) {
                  "configs and workloads)");
 }
 
+TEST_F(Inputs, ABaseBesideAFileWithoutAFolderIsFound) {
+  write("h100_sxm.yaml", read_text(std::filesystem::path(XPUSIM_SOURCE_ROOT) / "configs/chips/h100_sxm.yaml"));
+  write("mine.yaml", "base: h100_sxm\nid: mine\nname: Mine\n");
+  const Outcome o = run({"config", "check", "--kind", "chip", "mine.yaml"});
+  EXPECT_EQ(o.code, kOk) << o.err;
+}
+
+TEST_F(Inputs, AMeasuredSetWithMistakesIsRefusedWhole) {
+  write("set.csv", "# chip=h100_sxm op=gemm_bf16\nm,n,k,time_us\n8,8,8,nan\n8,8,x,1\n");
+  const Outcome o = run({"validate", "set.csv"});
+  EXPECT_EQ(o.code, kUsage);
+  EXPECT_NE(o.err.find("set.csv:3:1: time_us: cannot read 'nan'"), std::string::npos) << o.err;
+  EXPECT_NE(o.err.find("set.csv:4:1: k: cannot read 'x'"), std::string::npos) << o.err;
+  EXPECT_EQ(o.out, "");
+}
+
+TEST_F(Inputs, TheValidationPageNeedsNothingElse) {
+  write("set.csv", "# chip=h100_sxm op=gemm_bf16\nm,n,k,time_us\n64,4096,4096,20\n128,4096,4096,21\n");
+  const Outcome o = run({"validate", "--fidelity", "bound", "--html", "out.html", "set.csv"});
+  ASSERT_EQ(o.code, kOk) << o.err;
+  const std::string page = read_text(path("out.html"));
+  EXPECT_EQ(page.substr(0, 15), "<!doctype html>");
+  EXPECT_EQ(page.find("http"), std::string::npos) << "loads from elsewhere";
+  std::size_t points = 0;
+  for (std::size_t at = 0; (at = page.find("<circle", at)) != std::string::npos; ++at) ++points;
+  EXPECT_EQ(points, 2U);
+}
+
+TEST_F(Inputs, AMeasuredSetOfAnUnknownChipListsTheKnown) {
+  write("set.csv", "# chip=h1000 op=gemm_bf16\nm,n,k,time_us\n8,8,8,3\n");
+  const Outcome o = run({"validate", "set.csv"});
+  EXPECT_EQ(o.code, kUsage);
+  EXPECT_NE(o.err.find("no chip 'h1000' (known: a100_sxm,"), std::string::npos) << o.err;
+}
+
+TEST_F(Inputs, AResultCarriesItsErrorBandAndSaysWhereNothingWasMeasured) {
+  const auto band = [&](const Outcome& o) {
+    return nlohmann::json::parse(o.out)["results"][0]["error_band_pct"];
+  };
+  const Outcome measured = run({"op", "--chip", "h100_sxm", "--json", "-", "gemm", "m=64", "n=4096", "k=4096"});
+  const Outcome relative = run({"op", "--chip", "h200_sxm", "--json", "-", "gemm", "m=64", "n=4096", "k=4096"});
+  ASSERT_EQ(measured.code, kOk) << measured.err;
+  EXPECT_EQ(measured.err, "");
+  EXPECT_GT(band(measured), 0);
+  EXPECT_GT(band(relative), band(measured)) << "never measured: wider";
+  const Outcome outside =
+      run({"op", "--chip", "h100_sxm", "--json", "-", "gemm", "m=1000000", "n=256", "k=256"});
+  EXPECT_NE(outside.err.find("outside what was measured on h100_sxm: m 1000000"), std::string::npos) << outside.err;
+}
+
 }  // namespace
 }  // namespace xpusim::test

@@ -274,9 +274,11 @@ TEST(LaunchOverhead, IsTheGapBetweenKernelsAndTheStartOfOne) {
   c.overheads.kernel_launch = Seconds(5e-6);
   c.overheads.graph_node = Seconds(2e-6);
   c.overheads.kernel_start = Seconds(1e-6);
-  EXPECT_DOUBLE_EQ(chip::launch_overhead(c, Launch::Eager).count(), 6e-6);
-  EXPECT_DOUBLE_EQ(chip::launch_overhead(c, Launch::Graph).count(), 3e-6);
-  EXPECT_DOUBLE_EQ(chip::launch_overhead(c, Launch::Kernel).count(), 1e-6);
+  c.overheads.vector_start = Seconds(0.5e-6);
+  EXPECT_DOUBLE_EQ(chip::launch_overhead(c, Launch::Eager, OpKind::Gemm).count(), 6e-6);
+  EXPECT_DOUBLE_EQ(chip::launch_overhead(c, Launch::Graph, OpKind::Gemm).count(), 3e-6);
+  EXPECT_DOUBLE_EQ(chip::launch_overhead(c, Launch::Kernel, OpKind::Gemm).count(), 1e-6);
+  EXPECT_DOUBLE_EQ(chip::launch_overhead(c, Launch::Kernel, OpKind::Add).count(), 0.5e-6);
 }
 
 TEST(Estimator, ComputesEqualOperatorsOnce) {

@@ -65,6 +65,7 @@ void add_validate(CLI::App& app, Common& c, ValidateArguments& a) {
   command->add_option("--fidelity", c.fidelity, "bound: closed form; tile: event-driven (default)")
       ->check(CLI::IsMember({"bound", "tile"}));
   command->add_option("--json", c.json, "write the errors as JSON to a file, or to stdout with -");
+  command->add_option("--html", a.html, "write the errors as one page with plots");
   command->add_option("--worst", a.worst, "rows with the largest errors to print per set (default 5)");
   command->callback([&c, &a] { validate(c, a); });
 }

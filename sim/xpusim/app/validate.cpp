@@ -49,6 +49,7 @@ void validate(const Common& c, const ValidateArguments& a) {
   }
   const std::string json =
       c.json.empty() ? std::string() : validation::to_json(reports, a.worst).dump(2) + "\n";
+  if (!a.html.empty()) result::write_file(a.html, validation::to_html(reports, a.worst));
   if (c.json != "-") std::cout << validation::to_table(reports, a.worst);
   if (c.json == "-")
     std::cout << json;

@@ -247,17 +247,18 @@ Hertz clock_under_cap(const TileProgram& p, const ChipSpec& chip) {
   return Hertz(clock);
 }
 
-Seconds launch_overhead(const ChipSpec& chip, Launch launch) {
+Seconds launch_overhead(const ChipSpec& chip, Launch launch, OpKind kind) {
   const OverheadSpec& o = chip.overheads;
+  const Seconds start = is_rowwise(kind) ? o.vector_start : o.kernel_start;
   switch (launch) {
     case Launch::Graph:
-      return o.kernel_start + o.graph_node;
+      return start + o.graph_node;
     case Launch::Eager:
-      return o.kernel_start + o.kernel_launch;
+      return start + o.kernel_launch;
     case Launch::Kernel:
       break;
   }
-  return o.kernel_start;
+  return start;
 }
 
 }  // namespace xpusim::chip

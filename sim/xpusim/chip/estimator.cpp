@@ -27,7 +27,7 @@ const KernelTime& Estimator::time(const Operator& o) {
   const std::string key = content_key(o);
   const auto known = known_.find(key);
   if (known != known_.end()) return known->second;
-  const Seconds overhead = launch_overhead(chip_, launch_);
+  const Seconds overhead = launch_overhead(chip_, launch_, o.kind);
   const auto cost = [&](const mapping::TileProgram& p) {
     return bound(p, chip_, chip_.clock.max, overhead).total.count();
   };

@@ -37,7 +37,8 @@ Node with_base(FileKind kind, const std::string& file, std::vector<std::string>&
   const Node base = std::move(entry->value);
   node.entries.erase(entry);
   chain.push_back(fs::path(file).stem().string());
-  const fs::path beside = fs::path(file).parent_path();
+  const fs::path folder = fs::path(file).parent_path();
+  const fs::path beside = folder.empty() ? fs::path(".") : folder;
   const auto refuse = [&](const std::string& what, const std::string& hint) {
     throw ConfigError(Diagnostic{base.where.location(), std::string(kind_name(kind)) + ".base", what, hint});
   };

@@ -133,7 +133,9 @@ void describe(Fields& f, OverheadSpec& c) {
   f.required("block_sync", c.block_sync, "blocks of one kernel waiting for each other: fence, atomic, poll",
              at_least(0));
   f.required("kernel_start", c.kernel_start,
-             "inside a kernel, before its first load leaves: block scheduling, descriptors, barriers",
+             "inside a matrix kernel, before its first load leaves: block scheduling, descriptors, barriers",
+             at_least(0));
+  f.required("vector_start", c.vector_start, "inside a row-wise kernel, before its first load leaves",
              at_least(0));
 }
 

@@ -155,7 +155,8 @@ struct OverheadSpec {
   Seconds kernel_launch;  ///< between kernels launched one by one
   Seconds graph_node;     ///< between kernels of a captured graph
   Seconds block_sync;     ///< blocks of one kernel waiting for each other: fence, atomic, poll
-  Seconds kernel_start;   ///< inside a kernel, before its first load leaves
+  Seconds kernel_start;   ///< inside a kernel of the matrix engine, before its first load leaves
+  Seconds vector_start;   ///< the same of a row-wise kernel, which has less to set up
 };
 
 /// One die, how many of them a package has, and what joins them. A device (what software addresses, and what
