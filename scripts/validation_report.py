@@ -77,6 +77,7 @@ class Row:
     predicted: float
     error: float  # %, signed
     tiling: str
+    operators: str  # class of the error bands
     cause: str
     breakdown: dict[str, float]  # us by cause
 
@@ -184,6 +185,7 @@ def take(measured: MeasuredSet, fidelity: str, found: dict[str, Any]) -> None:
                 predicted=r["predicted_us"],
                 error=r["error_pct"],
                 tiling=r["tiling"],
+                operators=r["class"],
                 cause=r["bound_by"],
                 breakdown={k.removesuffix("_us"): v for k, v in r["breakdown"].items()},
             )
@@ -265,31 +267,35 @@ def accuracy_of(sets: Iterable[MeasuredSet], fidelity: str) -> dict[str, dict[st
 
 
 def bands_of(sets: Iterable[MeasuredSet], fidelity: str) -> list[dict[str, Any]]:
-    """One entry per chip and class of operators, its sets pooled. A set is of one class."""
-    pooled: dict[tuple[str, str], list[MeasuredSet]] = {}
+    """One entry per chip and class of operators, the rows of all its sets pooled."""
+    rows: dict[tuple[str, str], list[Row]] = {}
+    families: dict[str, str] = {}
+    ranges: dict[tuple[str, str], dict[str, list[float]]] = {}
     for s in sets:
-        if s.rows[fidelity]:
-            (operators,) = s.classes
-            pooled.setdefault((s.chip.removesuffix("_die"), operators), []).append(s)
+        chip = s.chip.removesuffix("_die")
+        families[chip] = s.family
+        for row in s.rows[fidelity]:
+            rows.setdefault((chip, row.operators), []).append(row)
+        for operators, extents in s.classes.items():
+            known = ranges.setdefault((chip, operators), {})
+            for name, (low, high) in extents.items():
+                before = known.get(name, [low, high])
+                known[name] = [min(before[0], low), max(before[1], high)]
     entries = []
-    for (chip, operators), members in sorted(pooled.items()):
-        e = errors_of([row for s in members for row in s.rows[fidelity]])
-        ranges: dict[str, list[float]] = {}
-        for s in members:
-            for name, (low, high) in s.classes[operators].items():
-                known = ranges.setdefault(name, [low, high])
-                ranges[name] = [min(known[0], low), max(known[1], high)]
+    for (chip, operators), pooled in sorted(rows.items()):
+        e = errors_of(pooled)
         entries.append(
             {
                 "chip": chip,
-                "family": members[0].family,
+                "family": families[chip],
                 "operators": operators,
                 "rows": e.rows,
                 "mape_pct": round(e.mape, 1),
                 "bias_pct": round(e.bias, 1),
                 "p90_pct": round(e.p90, 1),
                 "extents": [
-                    {"name": name, "low": int(low), "high": int(high)} for name, (low, high) in ranges.items()
+                    {"name": name, "low": int(low), "high": int(high)}
+                    for name, (low, high) in ranges[chip, operators].items()
                 ],
             }
         )

@@ -176,6 +176,28 @@ Call plain_attention(RowReader& r) {
   return {o, {}, Setup::None};
 }
 
+/// Kernels of training: forward, backward, or one after the other.
+Call training_attention(RowReader& r) {
+  if (!r.text("window").empty()) return {};  // a sliding window has no model
+  Operator o;
+  o.kind = OpKind::Attention;
+  AttentionShape& a = o.attention;
+  a.batch = r.count("batch");
+  a.q_len = r.count("seq_q");
+  a.kv_len = r.count("seq_kv");
+  a.heads = r.count("heads");
+  a.kv_heads = r.count("kv_heads");
+  a.head_dim = r.count("head_dim");
+  a.value_dim = r.count_or("head_dim_v", a.head_dim);
+  a.causal = r.text("causal") == "1";
+  a.dtype = a.kv_dtype = r.dtype("dtype");
+  Call call{o, {}, Setup::None};
+  const std::string_view direction = r.text("direction");
+  if (direction == "fwd_bwd") call.before.push_back(o);
+  if (direction != "fwd") call.op->attention.pass = Pass::Backward;
+  return call;
+}
+
 /// A row whose "shape" is ROWSxCOLS; of swiglu, the columns of gate and up together.
 Operator shaped(RowReader& r, OpKind kind) {
   const auto [rows, cols] = r.extents("shape");
@@ -238,6 +260,9 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"attention",
        {{"batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "causal", "dtype", "time_us"},
         plain_attention}},
+      {"attention_train",
+       {{"batch", "seq_q", "seq_kv", "heads", "kv_heads", "head_dim", "causal", "dtype", "direction", "time_us"},
+        training_attention}},
       {"vector", {{"op", "dtype", "time_us"}, vector_operator}},
       {"scale_matrix",
        {{"m", "k", "time_us"},
@@ -251,7 +276,6 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
 /// Sets of the same folder tree whose kernels have no model yet: every row counts as skipped.
 constexpr std::string_view kUnmodelled[] = {"moe",
                                             "computescale",
-                                            "attention_train",
                                             "gemm_extra",
                                             "linear_attention",
                                             "utilisation",
@@ -278,7 +302,7 @@ Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::v
                                                      : Launch::Graph;
   for (std::size_t i = 0; i < csv.columns.size() && csv.columns[i] != "time_us"; ++i)
     m.label += (i > 0 ? " " : "") + row.fields[i];
-  if (!m.op) m.skipped = fmt::format("no model of {}", r.text("op"));
+  if (!m.op) m.skipped = fmt::format("no model of {}", r.text("op").empty() ? "a window" : r.text("op"));
   if (timing == "host") m.skipped = "timed by the host: the framework's own time is in it";
   if (r.text("note").starts_with("untuned")) m.skipped = "an untuned step of a tutorial";
   if (!m.skipped.empty()) m.op.reset();

@@ -9,6 +9,11 @@
 namespace xpusim::validation {
 namespace {
 
+/// A prompt of one token runs the kernels of prefill.
+std::string class_of(const Measurement& m) {
+  return std::string(m.setup == Setup::Prefill ? "attention prefill" : accuracy_class(*m.op));
+}
+
 /// Estimators for each way of launching and number of cores that a set's rows were measured with.
 class Estimators {
  public:
@@ -17,7 +22,7 @@ class Estimators {
   Sample sample(const Measurement& m) {
     chip::Estimator& estimator = estimator_of(m);
     const chip::KernelTime& t = estimator.time(*m.op);
-    Sample s{m.line, m.label, m.time_us, 0, t.breakdown, t.tiling};
+    Sample s{m.line, m.label, m.time_us, 0, t.breakdown, t.tiling, class_of(m)};
     for (const Operator& o : m.before) s.breakdown.add(estimator.time(o).breakdown);
     s.breakdown[Bound::Launch] += setup(m.setup).count();
     s.predicted_us = s.breakdown.total() * 1e6;
@@ -105,10 +110,7 @@ SetReport replay(const MeasuredSet& set, const ChipSpec& chip, chip::Fidelity fi
     }
     try {
       report.samples.push_back(estimators.sample(m));
-      // A prompt of one token runs the kernels of prefill.
-      const std::string_view operators =
-          m.setup == Setup::Prefill ? "attention prefill" : accuracy_class(*m.op);
-      widen(report.classes[std::string(operators)], *m.op);
+      widen(report.classes[report.samples.back().operators], *m.op);
     } catch (const InfeasibleError& e) {
       ++report.skipped[e.what()];
     }

@@ -19,6 +19,7 @@ struct Sample {
   double measured_us = 0, predicted_us = 0;
   Breakdown breakdown;
   std::string tiling;
+  std::string operators;  ///< accuracy class
   [[nodiscard]] double error() const { return predicted_us / measured_us - 1; }  ///< signed, relative
 };
 

@@ -23,6 +23,7 @@ Json json_of(const Sample& s) {
           {"predicted_us", s.predicted_us},
           {"error_pct", 100 * s.error()},
           {"tiling", s.tiling},
+          {"class", s.operators},
           {"bound_by", largest(s.breakdown)},
           {"breakdown", std::move(breakdown)}};
 }
