@@ -204,7 +204,8 @@ TEST_F(Inputs, AWrongDataFolderIsNotReplacedByAnother) {
 }
 
 TEST_F(Inputs, ABaseBesideAFileWithoutAFolderIsFound) {
-  write("h100_sxm.yaml", read_text(std::filesystem::path(XPUSIM_SOURCE_ROOT) / "configs/chips/h100_sxm.yaml"));
+  write("h100_sxm.yaml",
+        read_text(std::filesystem::path(XPUSIM_SOURCE_ROOT) / "configs/chips/h100_sxm.yaml"));
   write("mine.yaml", "base: h100_sxm\nid: mine\nname: Mine\n");
   const Outcome o = run({"config", "check", "--kind", "chip", "mine.yaml"});
   EXPECT_EQ(o.code, kOk) << o.err;
@@ -242,15 +243,18 @@ TEST_F(Inputs, AResultCarriesItsErrorBandAndSaysWhereNothingWasMeasured) {
   const auto band = [&](const Outcome& o) {
     return nlohmann::json::parse(o.out)["results"][0]["error_band_pct"];
   };
-  const Outcome measured = run({"op", "--chip", "h100_sxm", "--json", "-", "gemm", "m=64", "n=4096", "k=4096"});
-  const Outcome relative = run({"op", "--chip", "h200_sxm", "--json", "-", "gemm", "m=64", "n=4096", "k=4096"});
+  const Outcome measured =
+      run({"op", "--chip", "h100_sxm", "--json", "-", "gemm", "m=64", "n=4096", "k=4096"});
+  const Outcome relative =
+      run({"op", "--chip", "h200_sxm", "--json", "-", "gemm", "m=64", "n=4096", "k=4096"});
   ASSERT_EQ(measured.code, kOk) << measured.err;
   EXPECT_EQ(measured.err, "");
   EXPECT_GT(band(measured), 0);
   EXPECT_GT(band(relative), band(measured)) << "never measured: wider";
   const Outcome outside =
       run({"op", "--chip", "h100_sxm", "--json", "-", "gemm", "m=1000000", "n=256", "k=256"});
-  EXPECT_NE(outside.err.find("outside what was measured on h100_sxm: m 1000000"), std::string::npos) << outside.err;
+  EXPECT_NE(outside.err.find("outside what was measured on h100_sxm: m 1000000"), std::string::npos)
+      << outside.err;
 }
 
 }  // namespace

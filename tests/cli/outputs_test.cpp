@@ -42,8 +42,11 @@ TEST_F(Outputs, NotesGoToStderr) {
   const Outcome o = run({"run", "llama31_8b_decode", "--fidelity", "bound", "--json", "-", "--set",
                          "scenario.parallel.data=4"});
   EXPECT_EQ(o.code, kOk);
-  EXPECT_EQ(o.err, "note: dgx_h100: 4 of 8 devices are idle: tensor 1 x data 4\n");
-  EXPECT_EQ(Json::parse(o.out)["results"][0]["warnings"].size(), 1U);
+  EXPECT_EQ(
+      o.err,
+      "note: dgx_h100: 4 of 8 devices are idle: tensor 1 x data 4\n"
+      "note: dgx_h100: lm_head: outside what was measured on h100_sxm: n 128256 (measured: 32 to 65536)\n");
+  EXPECT_EQ(Json::parse(o.out)["results"][0]["warnings"].size(), 2U);
 }
 
 TEST_F(Outputs, JsonInAFileLeavesTheTableOnStdout) {

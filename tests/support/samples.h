@@ -121,10 +121,11 @@ inline std::string text(const Operator& o) {
   if (o.kind == OpKind::Attention) {
     const AttentionShape& a = o.attention;
     return fmt::format(
-        "attention pass={} batch={} q_len={} kv_len={} heads={} kv_heads={} head_dim={} value_dim={} latent={} causal={} "
+        "attention pass={} batch={} q_len={} kv_len={} heads={} kv_heads={} head_dim={} value_dim={} "
+        "latent={} causal={} "
         "dtype={} kv_dtype={}",
-        enum_name(a.pass), a.batch, a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_dim, a.latent, a.causal,
-        name(a.dtype), name(a.kv_dtype));
+        enum_name(a.pass), a.batch, a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_dim, a.latent,
+        a.causal, name(a.dtype), name(a.kv_dtype));
   }
   const RowwiseShape& w = o.rowwise;
   return fmt::format("{} rows={} cols={} pass={} dtype={} residual={}", enum_name(o.kind), w.rows, w.cols,

@@ -183,7 +183,8 @@ TEST(BlockAt, OfHeadsFinishesAGroupOfHeadsBeforeTheNext) {
   std::vector<std::pair<std::uint32_t, std::int64_t>> order;
   for (std::int64_t i = 0; i < block_count(p); ++i)
     order.emplace_back(block_at(p, i).shape, block_at(p, i).first_tile[0] / 5);
-  const std::vector<std::pair<std::uint32_t, std::int64_t>> expected{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {0, 2}, {1, 2}};
+  const std::vector<std::pair<std::uint32_t, std::int64_t>> expected{{0, 0}, {0, 1}, {1, 0},
+                                                                     {1, 1}, {0, 2}, {1, 2}};
   EXPECT_EQ(order, expected);
 }
 

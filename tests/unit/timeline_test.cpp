@@ -28,9 +28,9 @@ TEST(Timeline, FillsTheGapBeforeATransferBookedAhead) {
 TEST(Timeline, FillsGapsInPiecesWhereOneIsTooShort) {
   Timeline t;
   EXPECT_EQ(t.reserve(100, 10, 0), 110);
-  EXPECT_EQ(t.reserve(30, 20, 0), 50);   // leaves [0, 30) and [50, 100)
-  EXPECT_EQ(t.reserve(10, 50, 0), 80);   // [10, 30) and [50, 80)
-  EXPECT_EQ(t.reserve(0, 45, 0), 125);   // [0, 10), [80, 100) and 15 after the last
+  EXPECT_EQ(t.reserve(30, 20, 0), 50);  // leaves [0, 30) and [50, 100)
+  EXPECT_EQ(t.reserve(10, 50, 0), 80);  // [10, 30) and [50, 80)
+  EXPECT_EQ(t.reserve(0, 45, 0), 125);  // [0, 10), [80, 100) and 15 after the last
   EXPECT_EQ(t.reserve(0, 1, 0), 126);
 }
 

@@ -54,7 +54,8 @@ TEST(MeasuredSet, NamesTheKnownOps) {
 }
 
 TEST(MeasuredSet, RefusesRowsOfAnotherLength) {
-  EXPECT_THAT(mistakes(kHead + "m,n,k,time_us\n1,2,3\n"), HasSubstr("set.csv:3:1: 3 fields (the header has 4)"));
+  EXPECT_THAT(mistakes(kHead + "m,n,k,time_us\n1,2,3\n"),
+              HasSubstr("set.csv:3:1: 3 fields (the header has 4)"));
   EXPECT_THAT(mistakes(kHead + "m,n,k,time_us\n1,2,3,\"4\n"), HasSubstr("an open quote"));
   EXPECT_THAT(mistakes(kHead), HasSubstr("no header row"));
 }

@@ -47,9 +47,9 @@ double latency_cycles(const Step& step, const TileProgram& p, const ChipSpec& ch
   return (from_hbm ? chip.hbm.latency : chip.l2.latency).count() * clock.count();
 }
 
-/// Event-graph bound of a program: an engine's time is the sum of its steps; a buffer of s slots passes on its
-/// tiles no faster than (time to produce + time to consume) / s. Every engine and buffer that is used is one
-/// resource with cycles per run of each body; a block takes what its busiest resource takes.
+/// Event-graph bound of a program: an engine's time is the sum of its steps; a buffer of s slots passes on
+/// its tiles no faster than (time to produce + time to consume) / s. Every engine and buffer that is used is
+/// one resource with cycles per run of each body; a block takes what its busiest resource takes.
 class Resources {
  public:
   Resources(const TileProgram& p, const ChipSpec& chip, Hertz clock) {
@@ -97,8 +97,8 @@ class Resources {
     return sum;
   }
 
-  static void add(const Step& s, const TileProgram& p, const ChipSpec& chip, Hertz clock,
-                  Cycles& cycles, std::array<Bound, kMost>& bounds) {
+  static void add(const Step& s, const TileProgram& p, const ChipSpec& chip, Hertz clock, Cycles& cycles,
+                  std::array<Bound, kMost>& bounds) {
     const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
     const auto slots = [&](std::size_t b) { return d(p.buffers[b].slots); };
     cycles[static_cast<std::size_t>(s.engine)] += s.busy.count();

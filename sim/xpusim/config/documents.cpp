@@ -220,7 +220,8 @@ Loaded<Graph> read_trace(const Node& node, const std::string& file) {
 
 AccuracyTable read_accuracy(const Node& node, const std::string& file) {
   if (!node.is_map())
-    throw ConfigError(Diagnostic{{file, 0, 0}, "", "expected a map of keys", "scripts/validation_report.py writes it"});
+    throw ConfigError(
+        Diagnostic{{file, 0, 0}, "", "expected a map of keys", "scripts/validation_report.py writes it"});
   AccuracyTable table;
   Reader reader(node, "", Provenance::Plain);
   describe(reader, table);

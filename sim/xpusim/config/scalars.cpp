@@ -93,11 +93,12 @@ std::optional<double> parse_quantity(std::string_view text, const Dimension& dim
 std::string format_quantity(double si, const Dimension& dimension) {
   if (si == 0) return fmt::format("0 {}", dimension.units.front().text);
   std::string best;
-  std::tuple<bool, std::size_t, double> best_rank;  // at least one of the unit; few digits; a small number
+  // Reads back as the same; at least one of the unit; few digits; a small number.
+  std::tuple<bool, bool, std::size_t, double> best_rank;
   for (const UnitName& u : dimension.units) {
     std::string text = fmt::format("{} {}", si / u.scale, u.text);
     const double shown = std::abs(si / u.scale);
-    const std::tuple rank{shown < 1, text.size(), shown};
+    const std::tuple rank{parse_quantity(text, dimension) != si, shown < 1, text.size(), shown};
     if (!best.empty() && rank >= best_rank) continue;
     best = std::move(text);
     best_rank = rank;

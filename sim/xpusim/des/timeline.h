@@ -9,8 +9,8 @@ namespace xpusim::des {
 /// The reservations of one shared server (L2, HBM, a link) that works at full rate on one transfer at a time.
 ///
 /// Transfers may be booked ahead of the present, which leaves idle gaps before them. Later bookings fill the
-/// gaps, in pieces where one gap is too short: a memory serves lines, not whole tiles, so it is idle only when
-/// nothing is waiting.
+/// gaps, in pieces where one gap is too short: a memory serves lines, not whole tiles, so it is idle only
+/// when nothing is waiting.
 class Timeline {
  public:
   /// Books `duration` ticks at the earliest free times that are not before `earliest`. Returns the end.

@@ -24,8 +24,8 @@ struct Geometry {
   double rows, columns;  ///< of a score tile
   double head_dim, value_dim;
   double k_tile_bytes, v_tile_bytes;  ///< one tile; V has none of its own where it is part of K
-  double query_bytes;    ///< Q of a block; backward: Q and dO
-  double element;        ///< bytes of the products' operands
+  double query_bytes;                 ///< Q of a block; backward: Q and dO
+  double element;                     ///< bytes of the products' operands
   bool backward, through_l2, fed;
 };
 
@@ -82,9 +82,9 @@ class AttentionTemplate {
     key_gradient_bytes_ =
         d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) / d(heads * q_tiles * t_.splits);
     const std::vector<KeySpan> spans =
-        triangular ? causal_spans(q_tiles, tile_rows)
-                   : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits,
-                                           d(q_tiles) * d(a_.kv_len)}};
+        triangular
+            ? causal_spans(q_tiles, tile_rows)
+            : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits, d(q_tiles) * d(a_.kv_len)}};
     write_bodies(tile_rows, mean_keys_per_tile(spans));
     b_.program.shapes.reserve(spans.size());
     for (const KeySpan& span : spans) add_blocks(heads * span.q_tiles, span.kv_tiles);
@@ -104,11 +104,12 @@ class AttentionTemplate {
   }
 
  private:
-  /// In decoding, half of it is latency; the other half goes with the output (16 rows of 128 in the chip file's
-  /// constant), which the warps of a block add up.
-  /// Heads that run side by side: as many as keep their keys and values in half of L2, but all cores busy.
+  /// In decoding, half of it is latency; the other half goes with the output (16 rows of 128 in the chip
+  /// file's constant), which the warps of a block add up. Heads that run side by side: as many as keep their
+  /// keys and values in half of L2, but all cores busy.
   [[nodiscard]] std::int64_t heads_at_once(std::int64_t heads, std::int64_t blocks) const {
-    const double bytes = d(g_.kv_tiles) * kv_tile_bytes(g_) * d(a_.kv_heads) / d(a_.heads);  // of one query head
+    const double bytes =
+        d(g_.kv_tiles) * kv_tile_bytes(g_) * d(a_.kv_heads) / d(a_.heads);  // of one query head
     const auto fit = static_cast<std::int64_t>(d(chip_.l2.capacity.count()) / 2 / bytes);
     const std::int64_t busy = ceil_div(2 * chip_.cores.count * heads, blocks);
     return std::clamp(fit, std::min(busy, heads), heads);
@@ -163,8 +164,8 @@ class AttentionTemplate {
     }
   }
 
-  /// Query tiles (of one head, splits counted) that run over the same number of key tiles, and the keys that a
-  /// row of theirs sees, summed over these tiles.
+  /// Query tiles (of one head, splits counted) that run over the same number of key tiles, and the keys that
+  /// a row of theirs sees, summed over these tiles.
   struct KeySpan {
     std::int64_t kv_tiles, q_tiles;
     double keys;
@@ -176,8 +177,8 @@ class AttentionTemplate {
     std::vector<KeySpan> spans;
     for (std::int64_t i = q_tiles; i-- > 0;) {
       const double last_row = d(a_.kv_len - a_.q_len) + tile_rows * d(i + 1);
-      const auto tiles =
-          std::clamp<std::int64_t>(static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9)), 1, g_.kv_tiles);
+      const auto tiles = std::clamp<std::int64_t>(
+          static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9)), 1, g_.kv_tiles);
       if (spans.empty() || spans.back().kv_tiles != tiles) spans.push_back({tiles, 0, 0});
       ++spans.back().q_tiles;
       spans.back().keys += last_row - (tile_rows - 1) / 2;
@@ -242,7 +243,7 @@ class AttentionTemplate {
   void scores(std::int64_t ahead) {
     const double extent = g_.head_dim + (g_.backward ? g_.value_dim : 0);
     b_.step(load(Engine::CopyIn, g_.k_tile_bytes / chip_.copy_in.port.count(), keys_,
-                {Access{k_, g_.k_tile_bytes, 1, d(ahead)}}));
+                 {Access{k_, g_.k_tile_bytes, 1, d(ahead)}}));
     b_.step(product(extent, {Input{keys_}, Input{query_, false}}, {scores_}, 0, exposed_softmax()));
     if (g_.through_l2)
       pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.columns * 4, scores_, passed_scores_);
@@ -266,8 +267,8 @@ class AttentionTemplate {
     }
     take(elements * 4, passed_scores_);
     b_.step(compute(Engine::Vector, cycles, {Input{taken_}}, {probabilities_}));
-    pass(Engine::VectorOut, chip_.vector.write_port.count() * units(), elements * g_.element,
-         probabilities_, passed_probabilities_);
+    pass(Engine::VectorOut, chip_.vector.write_port.count() * units(), elements * g_.element, probabilities_,
+         passed_probabilities_);
   }
 
   /// O += P V; backward: dV, dQ and dK.
@@ -278,17 +279,16 @@ class AttentionTemplate {
       b_.step(compute(Engine::CopyIn, 0, {}, {values_}));  // they came with the keys
     else
       b_.step(load(Engine::CopyIn, g_.v_tile_bytes / chip_.copy_in.port.count(), values_,
-                  {Access{v_, g_.v_tile_bytes}}));
+                   {Access{v_, g_.v_tile_bytes}}));
     if (g_.through_l2) {
       const double bytes = g_.rows * g_.columns * g_.element;
       b_.step(product(extent, {Input{values_}, Input{passed_probabilities_}}, {output_},
-                     bytes / chip_.copy_in.port.count()));
+                      bytes / chip_.copy_in.port.count()));
       pass(Engine::Store, chip_.store.rate.count(), sums, output_, passed_output_);
     } else {
       b_.step(product(extent, {Input{values_}, Input{probabilities_}}, {output_, true}));
     }
-    if (g_.backward)
-      pass(Engine::Store, chip_.store.rate.count(), sums, kNone, kNone);  // dQ is summed in L2
+    if (g_.backward) pass(Engine::Store, chip_.store.rate.count(), sums, kNone, kNone);  // dQ is summed in L2
   }
 
   /// Where products reach the vector engine through L2, it keeps the running output and adds each partial
@@ -308,7 +308,7 @@ class AttentionTemplate {
     const Engine writer = g_.through_l2 ? Engine::VectorOut : Engine::Store;
     const double port = g_.through_l2 ? chip_.vector.write_port.count() * units() : chip_.store.rate.count();
     b_.step(compute(Engine::Vector, kRescaleOps * elements / vector_ops(), {sums, Input{query_}},
-                   {probabilities_}));
+                    {probabilities_}));
     if (t_.splits == 1) {
       b_.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
       return;
@@ -316,17 +316,17 @@ class AttentionTemplate {
     pass(writer, port, elements * 4, probabilities_, merge_);
     b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{merge_}}, {synchronised_}));
     b_.step(load(Engine::VectorIn, elements * 4 / (chip_.vector.read_port.count() * units()), merged_,
-                {Access{get_, elements * 4}}, Input{synchronised_}));
+                 {Access{get_, elements * 4}}, Input{synchronised_}));
     b_.step(
         compute(Engine::Vector, kRescaleOps * elements / vector_ops(), {Input{merged_}}, {probabilities_}));
     b_.step(post(writer, bytes / port, {probabilities_}, kNone, {o_, bytes}));
   }
 
-  /// Products of one score tile, `extent` elements of heads together. Where operands are fed by an engine of their own,
-  /// the slower of the two sets the pace (the operand buffers let them overlap); `least` bounds it from below
-  /// too. `idle`: cycles in which the engine waits for its own core.
-  [[nodiscard]] Step product(double extent, std::array<Input, 3> inputs, Output output,
-                             double least = 0, double idle = 0) const {
+  /// Products of one score tile, `extent` elements of heads together. Where operands are fed by an engine of
+  /// their own, the slower of the two sets the pace (the operand buffers let them overlap); `least` bounds it
+  /// from below too. `idle`: cycles in which the engine waits for its own core.
+  [[nodiscard]] Step product(double extent, std::array<Input, 3> inputs, Output output, double least = 0,
+                             double idle = 0) const {
     const double rate = matrix_rate(chip_, a_.dtype).count() * chip_.attention.matrix_efficiency;
     const double cycles = 2 * g_.rows * g_.columns * extent / rate;
     const double feed =
@@ -336,13 +336,12 @@ class AttentionTemplate {
                    Flops(2 * useful_ * extent));
   }
 
-  void pass(Engine engine, double port, double bytes, std::int8_t from,
-            std::int8_t into) {
+  void pass(Engine engine, double port, double bytes, std::int8_t from, std::int8_t into) {
     b_.step(post(engine, bytes / port, {from}, into, {put_, bytes}));
   }
   void take(double bytes, std::int8_t from) {
     b_.step(post(Engine::VectorIn, bytes / (chip_.vector.read_port.count() * units()), {from}, taken_,
-                {get_, bytes}));
+                 {get_, bytes}));
   }
   [[nodiscard]] double units() const { return d(chip_.vector.units_per_core); }
   [[nodiscard]] double vector_ops() const { return chip_.vector.ops_per_cycle.count() * units(); }

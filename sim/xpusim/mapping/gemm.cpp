@@ -177,9 +177,9 @@ class GemmTemplate {
     b_.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met, {sums_out, partial}));
     b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{met}}, {synchronised}));
     b_.step(load(Engine::VectorIn, partial / units / chip_.vector.read_port.count(), gathered,
-                {Access{sums_in, partial}}, Input{synchronised}));
+                 {Access{sums_in, partial}}, Input{synchronised}));
     b_.step(compute(Engine::Vector, partial / 4 / units / chip_.vector.ops_per_cycle.count(),
-                   {Input{gathered}}, {slice}));
+                    {Input{gathered}}, {slice}));
     b_.step(post(Engine::Store, slice_bytes / chip_.store.rate.count(), {slice}, kNone, {c_, slice_bytes}));
   }
 

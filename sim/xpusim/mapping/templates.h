@@ -49,8 +49,8 @@ struct Misfit {
 [[nodiscard]] TileProgram attention_program(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
 [[nodiscard]] TileProgram rowwise_program(const Operator&, const ChipSpec&);
 
-/// Query heads that one block takes in decoding: those of a group stand under each other, if the chip's kernels
-/// pack so many. 1 in prefill.
+/// Query heads that one block takes in decoding: those of a group stand under each other, if the chip's
+/// kernels pack so many. 1 in prefill.
 [[nodiscard]] std::int64_t packed_heads(const AttentionShape&, const ChipSpec&);
 
 /// All programs worth trying for an operator, in a fixed order. Never empty: throws InfeasibleError when

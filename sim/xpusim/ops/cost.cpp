@@ -24,8 +24,9 @@ Cost attention_cost(const AttentionShape& a) {
   const double scores = d(a.batch) * d(a.heads) * d(a.q_len) * d(a.kv_len) * causal_share(a);
   const bool backward = a.pass == Pass::Backward;
   // Forward: Q K^T and P V. Backward: S again, dP, dV, dQ, dK.
-  c.matrix_flops = Flops(2 * scores * (backward ? 3 * d(a.head_dim) + 2 * d(a.value_extent())
-                                                : d(a.head_dim) + d(a.value_extent())));
+  c.matrix_flops =
+      Flops(2 * scores *
+            (backward ? 3 * d(a.head_dim) + 2 * d(a.value_extent()) : d(a.head_dim) + d(a.value_extent())));
   c.matrix_dtype = a.dtype;
   c.vector_ops = scores * (backward ? 7 : 5);
   c.special_ops = scores;
@@ -36,7 +37,7 @@ Cost attention_cost(const AttentionShape& a) {
                           d(a.head_dim + (a.latent ? 0 : a.value_extent())) * d(size_of(a.kv_dtype));
   const bool from_cache = a.q_len < a.kv_len;
   (from_cache ? c.weight_bytes : c.input_bytes) = kv_bytes;
-  c.input_bytes += q_bytes + (backward ? 2 * o_bytes : 0);           // Q; backward also O and dO
+  c.input_bytes += q_bytes + (backward ? 2 * o_bytes : 0);   // Q; backward also O and dO
   c.output_bytes = backward ? q_bytes + kv_bytes : o_bytes;  // O; backward dQ, dK, dV
   return c;
 }

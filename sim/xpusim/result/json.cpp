@@ -18,11 +18,16 @@ Json json_of(const Breakdown& b) {
 Json json_of(const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); }
 
 Json json_of(const OperatorRow& o) {
-  return {{"section", o.section},     {"name", o.name},
-          {"op", enum_name(o.kind)},  {"count", o.count},
-          {"time_s", o.time.count()}, {"flops", o.flops.count()},
-          {"hbm_bytes", o.hbm_bytes}, {"clock_hz", o.clock.count()},
-          {"detail", o.detail},       {"error_band_pct", json_of(o.band_pct)},
+  return {{"section", o.section},
+          {"name", o.name},
+          {"op", enum_name(o.kind)},
+          {"count", o.count},
+          {"time_s", o.time.count()},
+          {"flops", o.flops.count()},
+          {"hbm_bytes", o.hbm_bytes},
+          {"clock_hz", o.clock.count()},
+          {"detail", o.detail},
+          {"error_band_pct", json_of(o.band_pct)},
           {"breakdown", json_of(o.breakdown)}};
 }
 

@@ -25,7 +25,7 @@ struct OperatorRow {
   Hertz clock;
   Operator op;
   std::optional<double> band_pct;  ///< nine of ten such kernels are off by less; nothing: never measured
-  std::string detail;  ///< tiling, or collective algorithm and level
+  std::string detail;              ///< tiling, or collective algorithm and level
 };
 
 /// All operators of one kind together.
@@ -83,9 +83,9 @@ struct Result {
 /// Kinds by falling time, from the operators.
 [[nodiscard]] std::vector<ClassRow> by_class(const std::vector<OperatorRow>&);
 
-/// Gives every operator, class and the whole the error to expect, as measured on the chip or its relatives, and
-/// warns of operators outside the measured range. Errors of operators are taken to go the same way: bands add
-/// up.
+/// Gives every operator, class and the whole the error to expect, as measured on the chip or its relatives,
+/// and warns of operators outside the measured range. Errors of operators are taken to go the same way: bands
+/// add up.
 void apply_accuracy(Result&, const AccuracyTable&, const ChipSpec&);
 
 /// {"schema": "xpusim.result/1", "version": ..., "results": [...]}; numbers in SI base units with the unit in

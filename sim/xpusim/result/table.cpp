@@ -140,9 +140,8 @@ void add_breakdown(Comparison& c, const std::vector<Result>& results) {
 void add_classes(Comparison& c, const std::vector<Result>& results) {
   const auto [scale, unit] = time_unit(results);
   c.table.line();
-  c.row(fmt::format("by operator [{}]", unit), [](const Result& r) {
-    return r.band_pct ? "time  most  band" : "time  most";
-  });
+  c.row(fmt::format("by operator [{}]", unit),
+        [](const Result& r) { return r.band_pct ? "time  most  band" : "time  most"; });
   for (const ClassRow& reference : results.front().classes) {
     c.row(fmt::format("  {}", enum_name(reference.kind)), [&, scale = scale](const Result& r) -> std::string {
       const auto row = std::find_if(r.classes.begin(), r.classes.end(),

@@ -43,8 +43,8 @@ void describe(Fields&, AccuracyTable&);
 
 /// What to expect of a class on a chip.
 struct ErrorBand {
-  double percent = 0;    ///< nine of ten kernels are off by less
-  std::string evidence;  ///< where it comes from
+  double percent = 0;                       ///< nine of ten kernels are off by less
+  std::string evidence;                     ///< where it comes from
   const ClassAccuracy* measured = nullptr;  ///< of this chip itself
 };
 

@@ -115,14 +115,15 @@ void describe(Fields& f, AttentionSpec& c) {
   f.required("softmax_overlap", c.softmax_overlap, "part of the softmax beside products of other tiles",
              between(0, 1));
   f.required("resident_blocks", c.resident_blocks, "blocks that one core runs at a time", between(1, 16));
-  f.required("packed_heads", c.packed_heads, "query heads of a group that decode kernels put under each other",
-             between(1, 1024));
+  f.required("packed_heads", c.packed_heads,
+             "query heads of a group that decode kernels put under each other", between(1, 1024));
   f.required("prefill_block", c.prefill_block, "of a block of many queries, before its first load leaves",
              at_least(0));
   f.required("decode_block", c.decode_block, "of a block of the packed heads of one query", at_least(0));
   f.required("head_block", c.head_block, "of a block of one head, or of a kernel for 8-bit keys and values",
              at_least(0));
-  f.required("prefill_setup", c.prefill_setup, "a serving library's small kernels before a prefill", at_least(0));
+  f.required("prefill_setup", c.prefill_setup, "a serving library's small kernels before a prefill",
+             at_least(0));
   f.required("decode_setup", c.decode_setup, "a serving library's small kernels before a decode step",
              at_least(0));
 }

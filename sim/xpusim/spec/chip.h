@@ -140,8 +140,8 @@ struct DieToDieSpec {
 
 /// How the vendor's attention kernels use a core.
 struct AttentionSpec {
-  double matrix_efficiency = 1;  ///< of the matrix rate: products are short, and each waits for a softmax
-  double softmax_overlap = 1;    ///< part of the softmax that runs beside products of other tiles
+  double matrix_efficiency = 1;      ///< of the matrix rate: products are short, and each waits for a softmax
+  double softmax_overlap = 1;        ///< part of the softmax that runs beside products of other tiles
   std::int64_t resident_blocks = 2;  ///< blocks that one core runs at a time
   std::int64_t packed_heads = 64;    ///< query heads of a group that decode kernels put under each other
   Seconds prefill_block;             ///< of a block of many queries, before its first load leaves

@@ -69,8 +69,8 @@ struct GemmShape {
 struct AttentionShape {
   Pass pass = Pass::Forward;
   std::int64_t batch = 1, q_len = 1, kv_len = 1, heads = 1, kv_heads = 1, head_dim = 128;
-  std::int64_t value_dim = 0;    ///< elements of a value; 0: head_dim, as queries and keys have
-  bool latent = false;           ///< values are the first elements of the keys: memory holds both once (MLA)
+  std::int64_t value_dim = 0;  ///< elements of a value; 0: head_dim, as queries and keys have
+  bool latent = false;         ///< values are the first elements of the keys: memory holds both once (MLA)
   bool causal = true;
   Dtype dtype = Dtype::Bf16;
   Dtype kv_dtype = Dtype::Bf16;

@@ -48,7 +48,8 @@ Axes axes_of(const std::vector<Sample>& samples) {
 }
 
 std::string line(double x1, double y1, double x2, double y2, std::string_view style) {
-  return fmt::format("<line x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}' class='{}'/>", x1, y1, x2, y2, style);
+  return fmt::format("<line x1='{:.1f}' y1='{:.1f}' x2='{:.1f}' y2='{:.1f}' class='{}'/>", x1, y1, x2, y2,
+                     style);
 }
 
 std::string plot(const std::vector<Sample>& samples) {
@@ -61,7 +62,8 @@ std::string plot(const std::vector<Sample>& samples) {
            line(kMargin, a.y(us), kSide - kMargin, a.y(us), "grid") +
            fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='middle'>{:g}</text>", a.x(us),
                        kSide - kMargin + 16, us) +
-           fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='end'>{:g}</text>", kMargin - 6, a.y(us) + 4, us);
+           fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='end'>{:g}</text>", kMargin - 6, a.y(us) + 4,
+                       us);
   }
   const double first = std::pow(10, a.low), last = std::pow(10, a.high);
   svg += line(a.x(first), a.y(first), a.x(last), a.y(last), "equal");
@@ -71,10 +73,11 @@ std::string plot(const std::vector<Sample>& samples) {
     svg += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='1.8'><title>{}: {:+.1f} %</title></circle>",
                        a.x(s.measured_us), a.y(s.predicted_us), escaped(s.label), 100 * s.error());
   }
-  return svg + fmt::format("<text x='{0:.0f}' y='{1:.0f}' text-anchor='middle'>measured [us]</text>"
-                           "<text x='14' y='{0:.0f}' text-anchor='middle' "
-                           "transform='rotate(-90 14 {0:.0f})'>predicted [us]</text></svg>",
-                           kSide / 2, kSide - 8);
+  return svg + fmt::format(
+                   "<text x='{0:.0f}' y='{1:.0f}' text-anchor='middle'>measured [us]</text>"
+                   "<text x='14' y='{0:.0f}' text-anchor='middle' "
+                   "transform='rotate(-90 14 {0:.0f})'>predicted [us]</text></svg>",
+                   kSide / 2, kSide - 8);
 }
 
 std::string worst_table(const SetReport& r, std::size_t worst) {
@@ -98,15 +101,14 @@ constexpr std::string_view kHead =
 
 std::string to_html(const std::vector<SetReport>& reports, std::size_t worst) {
   std::string html(kHead);
-  html +=
-      "<table><tr><th>chip<th>set<th>rows<th>MAPE<th>median<th>P90<th>bias<th>skipped</tr>";
+  html += "<table><tr><th>chip<th>set<th>rows<th>MAPE<th>median<th>P90<th>bias<th>skipped</tr>";
   for (const SetReport& r : reports) {
     std::size_t skipped = 0;
     for (const auto& [reason, rows] : r.skipped) skipped += rows;
     const ErrorStatistics& e = r.errors;
-    html += fmt::format(
-        "<tr><td>{}<td>{}<td>{}<td>{:.1f} %<td>{:.1f} %<td>{:.1f} %<td>{:+.1f} %<td>{}</tr>", escaped(r.chip),
-        escaped(r.op), e.rows, e.mape_pct, e.median_ape_pct, e.p90_ape_pct, e.bias_pct, skipped);
+    html += fmt::format("<tr><td>{}<td>{}<td>{}<td>{:.1f} %<td>{:.1f} %<td>{:.1f} %<td>{:+.1f} %<td>{}</tr>",
+                        escaped(r.chip), escaped(r.op), e.rows, e.mape_pct, e.median_ape_pct, e.p90_ape_pct,
+                        e.bias_pct, skipped);
   }
   html += "</table>";
   for (const SetReport& r : reports) {

@@ -112,8 +112,8 @@ Call gemm(RowReader& r, Dtype dtype) {
   return {o, {}, Setup::None};
 }
 
-/// Attention of a serving library: one call rotates Q and K, writes K and V into the cache, and attends. Where
-/// the cache holds 8-bit values, prefill computes in them too.
+/// Attention of a serving library: one call rotates Q and K, writes K and V into the cache, and attends.
+/// Where the cache holds 8-bit values, prefill computes in them too.
 Call attention(RowReader& r, bool decode) {
   Operator o;
   o.kind = OpKind::Attention;
@@ -135,8 +135,8 @@ Call attention(RowReader& r, bool decode) {
   return {o, {rope}, Setup::Prefill};
 }
 
-/// DeepSeek's latent attention. Prefill expands the latent into keys of 128 + 64 elements and values of 128 per
-/// head. Decoding attends over the latent itself, 512 + 64 elements that all heads share.
+/// DeepSeek's latent attention. Prefill expands the latent into keys of 128 + 64 elements and values of 128
+/// per head. Decoding attends over the latent itself, 512 + 64 elements that all heads share.
 Call latent_attention(RowReader& r, bool decode) {
   Operator o;
   o.kind = OpKind::Attention;
@@ -261,7 +261,8 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
        {{"batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "causal", "dtype", "time_us"},
         plain_attention}},
       {"attention_train",
-       {{"batch", "seq_q", "seq_kv", "heads", "kv_heads", "head_dim", "causal", "dtype", "direction", "time_us"},
+       {{"batch", "seq_q", "seq_kv", "heads", "kv_heads", "head_dim", "causal", "dtype", "direction",
+         "time_us"},
         training_attention}},
       {"vector", {{"op", "dtype", "time_us"}, vector_operator}},
       {"scale_matrix",
@@ -274,17 +275,9 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
 }
 
 /// Sets of the same folder tree whose kernels have no model yet: every row counts as skipped.
-constexpr std::string_view kUnmodelled[] = {"moe",
-                                            "computescale",
-                                            "gemm_extra",
-                                            "linear_attention",
-                                            "utilisation",
-                                            "microbench",
-                                            "memory",
-                                            "gemm_hf32",
-                                            "power",
-                                            "nccl",
-                                            "custom_allreduce"};
+constexpr std::string_view kUnmodelled[] = {
+    "moe",       "computescale", "gemm_extra", "linear_attention", "utilisation", "microbench", "memory",
+    "gemm_hf32", "power",        "nccl",       "custom_allreduce"};
 
 Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::vector<Diagnostic>& found) {
   RowReader r(csv, row, found);
@@ -297,9 +290,7 @@ Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::v
   m.setup = call.setup;
   m.cores = r.count_or("cores", 0);
   const std::string_view timing = r.text("timing");
-  m.launch = timing == "kernel"                      ? Launch::Kernel
-             : timing == "eager"   ? Launch::Eager
-                                                     : Launch::Graph;
+  m.launch = timing == "kernel" ? Launch::Kernel : timing == "eager" ? Launch::Eager : Launch::Graph;
   for (std::size_t i = 0; i < csv.columns.size() && csv.columns[i] != "time_us"; ++i)
     m.label += (i > 0 ? " " : "") + row.fields[i];
   if (!m.op) m.skipped = fmt::format("no model of {}", r.text("op").empty() ? "a window" : r.text("op"));

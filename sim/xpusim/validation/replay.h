@@ -19,7 +19,7 @@ struct Sample {
   double measured_us = 0, predicted_us = 0;
   Breakdown breakdown;
   std::string tiling;
-  std::string operators;  ///< accuracy class
+  std::string operators;                                                         ///< accuracy class
   [[nodiscard]] double error() const { return predicted_us / measured_us - 1; }  ///< signed, relative
 };
 
@@ -32,7 +32,8 @@ struct ErrorStatistics {
 struct SetReport {
   std::string file, chip, op;
   std::string family;  ///< of the chip
-  std::map<std::string, std::vector<ValidatedExtent>, std::less<>> classes;  ///< of operators: what was measured
+  std::map<std::string, std::vector<ValidatedExtent>, std::less<>>
+      classes;  ///< of operators: what was measured
   ErrorStatistics errors;
   std::vector<Sample> samples;                 ///< in file order
   std::map<std::string, std::size_t> skipped;  ///< rows by reason
