@@ -2,7 +2,7 @@
 """Runs the commands that README.md and docs/guide.md show, and puts in what they print now.
 
 README: the text between the markers `demo` and `whatif`. Guide: fenced blocks that begin with "$ xpusim".
-Blocks that need a file of the reader's own, and shortened ones (a line "..."), stay; they are listed.
+Shortened ones (a line "...") keep their lines; those that need a file of the reader's own stay as they are.
 
     scripts/refresh_docs.py [--xpusim PATH]
 """
@@ -48,17 +48,40 @@ def readme(xpusim: pathlib.Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def shortened(shown: list[str], now: list[str]) -> list[str]:
+    """What is shown of an output, as it is now: lines are found by their first column; "..." stays."""
+    fresh, at = [], 0
+    for line in shown:
+        label = re.split(r"\s{2,}", line.strip())[0]
+        rule = bool(re.fullmatch(r"-+", label))
+        same = [
+            k
+            for k in range(at, len(now))
+            if re.split(r"\s{2,}", now[k].strip())[0] == label or (rule and re.fullmatch(r"-+", now[k]))
+        ]
+        if label and label != "..." and same:
+            at = same[0] + 1
+            line = now[same[0]]
+        fresh.append(line)
+    return fresh
+
+
 def guide(xpusim: pathlib.Path) -> list[str]:
     path = ROOT / "docs/guide.md"
     left = []
 
     def fresh(block: re.Match[str]) -> str:
-        commands = re.findall(r"^\$ (.*)$", block[2], re.M)
-        short = re.search(r"^ *\.\.\. *$", block[2], re.M)
-        if short or any(OWN_FILES.search(c) or not c.startswith("xpusim ") for c in commands):
-            left.extend(commands)
-            return block[0]
-        runs = [f"$ {c}\n{output(xpusim, c)}" for c in commands]
+        runs = []
+        for run in re.split(r"^(?=\$ )", block[2], flags=re.M):
+            if not run.strip():
+                continue
+            command, *shown = run.rstrip("\n").split("\n")
+            if OWN_FILES.search(command) or not command.startswith("$ xpusim "):
+                left.append(command[2:])
+            else:
+                now = output(xpusim, command[2:]).split("\n")
+                shown = shortened(shown, now) if any(line.strip() == "..." for line in shown) else now
+            runs.append("\n".join([command, *shown]))
         return f"```{block[1]}\n" + "\n".join(runs) + "\n```"
 
     text = path.read_text(encoding="utf-8")
