@@ -89,6 +89,42 @@ TEST(Execute, SumsLeaveWhenTheLastProductHasEnded) {
   EXPECT_NEAR(tile_ns(p.program(), free_memory(round_chip())), 10 + 3 * (4 * 20 + 70), 1e-3);
 }
 
+/// Blocks of 100 + 5 x 200 + 70 cycles; the accumulators hold two of them.
+TileProgram blocks_of_1170(std::int64_t blocks) {
+  TileProgram p = Pipeline{.load_cycles = 100,
+                           .compute_cycles = 200,
+                           .iterations = 5,
+                           .blocks = blocks,
+                           .store_cycles = 70,
+                           .store_bytes = 1}
+                      .program();
+  p.buffers.back().slots = 2;
+  return p;
+}
+
+TEST(Execute, ABlockAloneOnACoreHidesNeitherStartNorEnd) {
+  const ChipSpec c = free_memory(round_chip());
+  TileProgram p = blocks_of_1170(4);
+  EXPECT_NEAR(tile_ns(p, c), 100 + 4 * 1000 + 70, 1e-3) << "no limit";
+  p.resident_blocks = 1;
+  EXPECT_NEAR(tile_ns(p, c), 4 * 1170, 1e-3);
+  EXPECT_NEAR(bound_ns(p, c), 4 * 1170, 1e-6);
+  p.block_start = Seconds(300 * kNs);
+  EXPECT_NEAR(tile_ns(p, c), 4 * (300 + 1170), 1e-3);
+  EXPECT_NEAR(bound_ns(p, c), 4 * (300 + 1170), 1e-6);
+}
+
+TEST(Execute, TwoBlocksOnACoreHideEachOthersEnds) {
+  const ChipSpec c = free_memory(round_chip());
+  TileProgram p = blocks_of_1170(4);
+  p.resident_blocks = 2;
+  EXPECT_NEAR(tile_ns(p, c), 100 + 4 * 1000 + 70, 1e-3);
+  p.block_start = Seconds(10'000 * kNs);  // too long to hide: two at a time
+  EXPECT_NEAR(bound_ns(p, c), (4 / 2 + 0.5) * 10'000, 3000);
+  EXPECT_GT(tile_ns(p, c), 2 * 10'000);
+  EXPECT_LT(tile_ns(p, c), 3 * 10'000 + 4 * 1170);
+}
+
 TEST(Execute, CoresShareTheBandwidthOfHbm) {
   ChipSpec c = free_memory(round_chip());
   c.cores.count = 4;

@@ -5,6 +5,7 @@
 #include "support/round_chip.h"
 #include "support/shipped.h"
 #include "xpusim/core/error.h"
+#include "xpusim/ops/cost.h"
 
 namespace {
 
@@ -149,6 +150,48 @@ TEST(AttentionProgram, SkipsTheTilesThatTheMaskHides) {
   const double full =
       totals(attention_program(a, c, {128, 128, 1})).busy_cycles[static_cast<std::size_t>(Engine::Matrix)];
   EXPECT_NEAR(causal / full, 0.5 * (1 + 1.0 / 32), 1e-9);  // 32 tiles: the diagonal ones are computed whole
+}
+
+TEST(AttentionProgram, OfLatentKeysBringsThemOnce) {
+  const ChipSpec c = test::chip("h100_sxm");
+  AttentionShape a{.batch = 4, .q_len = 1, .kv_len = 4096, .heads = 16, .kv_heads = 1, .head_dim = 576};
+  a.value_dim = 512;
+  const double separate = totals(attention_program(a, c, {64, 32, 1})).load_bytes;
+  a.latent = true;
+  const double latent = totals(attention_program(a, c, {64, 32, 1})).load_bytes;
+  EXPECT_NEAR(separate - latent, 4.0 * 4096 * 512 * 2, 1);
+}
+
+TEST(AttentionProgram, SoftmaxThatDoesNotHideHoldsTheMatrixEngine) {
+  ChipSpec c = test::chip("h100_sxm");
+  const AttentionShape a{.batch = 1, .q_len = 1024, .kv_len = 1024, .heads = 1, .kv_heads = 1};
+  const auto busy = [&](Engine e) {
+    return totals(attention_program(a, c, {128, 128, 1})).busy_cycles[static_cast<std::size_t>(e)];
+  };
+  c.attention.softmax_overlap = 1;
+  const double hidden = busy(Engine::Matrix);
+  c.attention.softmax_overlap = 0;
+  const ops::Cost cost = ops::cost([&] {
+    Operator o;
+    o.kind = OpKind::Attention;
+    o.attention = a;
+    return o;
+  }());
+  EXPECT_GE(busy(Engine::Matrix) - hidden, cost.special_ops / c.vector.special_per_cycle.count());
+  c.vector.exchange = Exchange::L2;  // engines of their own
+  const double apart = busy(Engine::Matrix);
+  c.attention.softmax_overlap = 1;
+  EXPECT_DOUBLE_EQ(busy(Engine::Matrix), apart);
+}
+
+TEST(GemmProgram, OfFewRowsIsComputedTransposedWhereThatPadsLess) {
+  ChipSpec c = test::chip("h100_sxm");
+  const GemmShape few{.m = 16, .n = 4096, .k = 4096}, many{.m = 64, .n = 4096, .k = 4096};
+  EXPECT_EQ(gemm_grain(few, c).m, c.matrix.granularity.n);
+  EXPECT_EQ(gemm_grain(few, c).n, c.matrix.granularity.m);
+  EXPECT_EQ(gemm_grain(many, c).m, c.matrix.granularity.m);
+  c.matrix.granularity = {16, 16, Bytes(32)};
+  EXPECT_EQ(gemm_grain(few, c).m, 16);
 }
 
 TEST(RowwiseProgram, CutsEqualBlocksInWholeWaves) {

@@ -271,12 +271,17 @@ class Core : public des::Actor {
 
   const TimedLoop& loop() const { return shape_->loops[loop_]; }
 
+  /// When the place of the next block was left.
+  [[nodiscard]] Time oldest_end() const {
+    return resident_end_[static_cast<std::size_t>(blocks_run_ % die_.resident_blocks)];
+  }
+
   /// Ends a block. Returns when the core takes the next one: when its loads are out, and no more blocks are
   /// resident than may be.
   Time leave_block() {
     Time& oldest = resident_end_[static_cast<std::size_t>(blocks_run_++ % die_.resident_blocks)];
     oldest = block_end_;
-    return resident_end_[static_cast<std::size_t>(blocks_run_ % die_.resident_blocks)];
+    return oldest_end();
   }
 
   bool fetch_block(Time now) {
@@ -286,7 +291,7 @@ class Core : public des::Actor {
     loop_ = 0;
     step_ = 0;
     iteration_ = 0;
-    not_before_ = now + die_.block_start;
+    not_before_ = std::max(now, oldest_end() + die_.block_start);  // blocks start beside those that run
     block_end_ = 0;
     return true;
   }
