@@ -66,11 +66,22 @@ class Resources {
     double steady = 0;   ///< cycles of its busiest resource
     double primary = 0;  ///< cycles of the primary engine
   };
-  [[nodiscard]] Block block(const mapping::BlockShape& shape) const {
-    const Cycles sum = cycles_of(shape);
-    double most = 0;
-    for (std::size_t r = 0; r < stride_; ++r) most = std::max(most, sum[r]);
-    return {most, sum[0]};
+  /// Visits (shape, its block) in order. Neighbours mostly differ in one loop's count (a causal mask), so
+  /// only what changed is added.
+  template <class Visit>
+  void for_each(const std::vector<mapping::BlockShape>& shapes, const Visit& visit) const {
+    Cycles sum;
+    const mapping::BlockShape* before = nullptr;
+    for (const mapping::BlockShape& shape : shapes) {
+      if (before != nullptr && same_bodies(*before, shape))
+        add_difference(*before, shape, sum);
+      else
+        sum = cycles_of(shape);
+      double most = 0;
+      for (std::size_t r = 0; r < stride_; ++r) most = std::max(most, sum[r]);
+      visit(shape, Block{most, sum[0]});
+      before = &shape;
+    }
   }
 
   /// What limits a block: its busiest resource.
@@ -88,13 +99,23 @@ class Resources {
   [[nodiscard]] Cycles cycles_of(const mapping::BlockShape& shape) const {
     Cycles sum;
     std::fill_n(sum.begin(), stride_, 0);
-    for (const mapping::Loop& loop : shape.loops()) {
-      const double times = d(loop.repeat);
-      const double* cycles = &cycles_[loop.body * stride_];
-      for (std::size_t r = 0; r < stride_; r += kLanes)
-        for (std::size_t lane = 0; lane < kLanes; ++lane) sum[r + lane] += cycles[r + lane] * times;
-    }
+    for (const mapping::Loop& loop : shape.loops()) add_runs(loop.body, d(loop.repeat), sum);
     return sum;
+  }
+  void add_runs(std::size_t body, double times, Cycles& sum) const {
+    const double* cycles = &cycles_[body * stride_];
+    for (std::size_t r = 0; r < stride_; r += kLanes)
+      for (std::size_t lane = 0; lane < kLanes; ++lane) sum[r + lane] += cycles[r + lane] * times;
+  }
+  static bool same_bodies(const mapping::BlockShape& a, const mapping::BlockShape& b) {
+    return std::equal(a.loops().begin(), a.loops().end(), b.loops().begin(), b.loops().end(),
+                      [](const mapping::Loop& x, const mapping::Loop& y) { return x.body == y.body; });
+  }
+  void add_difference(const mapping::BlockShape& from, const mapping::BlockShape& to, Cycles& sum) const {
+    for (std::size_t i = 0; i < to.loops().size(); ++i) {
+      const std::int64_t more = to.loops()[i].repeat - from.loops()[i].repeat;
+      if (more != 0) add_runs(to.loops()[i].body, d(more), sum);
+    }
   }
 
   static void add(const Step& s, const TileProgram& p, const ChipSpec& chip, Hertz clock, Cycles& cycles,
@@ -192,14 +213,13 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   double steady = 0, primary = 0, exposed = 0;  // cycles, summed over blocks
   double most = 0;
   const mapping::BlockShape* longest = &p.shapes.front();
-  for (const mapping::BlockShape& shape : p.shapes) {
-    const Resources::Block b = resources.block(shape);
+  resources.for_each(p.shapes, [&](const mapping::BlockShape& shape, const Resources::Block& b) {
     const double cycles = std::max(b.steady, (b.steady + around) / resident);
     exposed += (cycles - b.steady) * d(shape.count);
     steady += cycles * d(shape.count);
     primary += b.primary * d(shape.count);
     if (cycles > most) most = cycles, longest = &shape;
-  }
+  });
   const double busiest = busiest_core(p, steady, most, blocks, chip.cores.count);
   const mapping::ProgramTotals all = mapping::totals(p);
   const double l2_cycles = std::max(all.l2_read_bytes / chip.l2.bandwidth.count(),
@@ -233,16 +253,19 @@ Hertz clock_under_cap(const TileProgram& p, const ChipSpec& chip) {
   if (p.primary != Engine::Matrix) return chip.clock.max;
   const PowerSpec& power = chip.power;
   const double dynamic = (power.cap - power.idle) / (power.full_load - power.idle);
-  double clock = chip.clock.max.count();
-  // The busy fraction rises slowly as the clock falls: the fixed point is reached in a few steps.
+  const double highest = chip.clock.max.count();
+  double clock = highest, clock_before = 0, gap_before = 0;
+  // The busy fraction rises slowly as the clock falls: secants reach the fixed point in a few steps.
   for (int i = 0; i < 30; ++i) {
     const KernelTime t = bound(p, chip, Hertz(clock), Seconds(0));
     const double busy = t.breakdown[Bound::Matrix] / t.total.count();
-    const double next =
-        std::min(chip.clock.max.count(), power.full_load_clock.count() * std::cbrt(dynamic / busy));
-    const bool settled = std::abs(next - clock) <= 1e-7 * clock;
-    clock = next;
-    if (settled) break;
+    const double next = std::min(highest, power.full_load_clock.count() * std::cbrt(dynamic / busy));
+    const double gap = next - clock;
+    if (std::abs(gap) <= 1e-7 * clock) return Hertz(next);
+    const double secant = clock - gap * (clock - clock_before) / (gap - gap_before);
+    clock_before = clock;
+    gap_before = gap;
+    clock = i > 0 && secant > 0 && secant <= highest ? secant : next;
   }
   return Hertz(clock);
 }
