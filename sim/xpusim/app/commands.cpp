@@ -20,16 +20,6 @@ namespace {
 
 using Results = std::vector<result::Result>;
 
-config::Overrides overrides_of(const Common& c) {
-  config::Overrides list;
-  for (const std::string& text : c.set) list.push_back(config::parse_override(text));
-  return list;
-}
-
-chip::Fidelity fidelity_of(const Common& c) {
-  return c.fidelity == "bound" ? chip::Fidelity::Bound : chip::Fidelity::Tile;
-}
-
 Options options_of(const Common& c, Progress& progress) {
   return {fidelity_of(c), !c.trace.empty(),
           [&progress](std::size_t done, std::size_t all) { progress.show(done, all); }};

@@ -54,6 +54,16 @@ config::Library open_library(const std::string& given) {
       {"xpusim", 0, 0}, "", "cannot find configs and workloads", "set XPUSIM_DATA or give --data DIR"});
 }
 
+config::Overrides overrides_of(const Common& c) {
+  config::Overrides list;
+  for (const std::string& text : c.set) list.push_back(config::parse_override(text));
+  return list;
+}
+
+chip::Fidelity fidelity_of(const Common& c) {
+  return c.fidelity == "bound" ? chip::Fidelity::Bound : chip::Fidelity::Tile;
+}
+
 Column parse_column(const std::string& text) {
   Column c;
   std::size_t comma = text.find(',');

@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "xpusim/app/commands.h"
 #include "xpusim/config/library.h"
 #include "xpusim/simulate.h"
 
@@ -11,6 +12,10 @@ namespace xpusim::app {
 /// The library that holds configs/ and workloads/: `given`, $XPUSIM_DATA, the installed one, or the source
 /// tree.
 [[nodiscard]] config::Library open_library(const std::string& given);
+
+/// The --set options, and the --fidelity.
+[[nodiscard]] config::Overrides overrides_of(const Common&);
+[[nodiscard]] chip::Fidelity fidelity_of(const Common&);
 
 /// "SYSTEM" or "SYSTEM,path=value,...": one column of a comparison.
 struct Column {

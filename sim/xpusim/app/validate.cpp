@@ -31,9 +31,8 @@ std::string chip_of(const validation::MeasuredSet& set, const config::Library& l
 
 void validate(const Common& c, const ValidateArguments& a) {
   const config::Library library = open_library(c.data);
-  config::Overrides overrides;
-  for (const std::string& text : c.set) overrides.push_back(config::parse_override(text));
-  const chip::Fidelity fidelity = c.fidelity == "bound" ? chip::Fidelity::Bound : chip::Fidelity::Tile;
+  const config::Overrides overrides = overrides_of(c);
+  const chip::Fidelity fidelity = fidelity_of(c);
 
   std::vector<validation::MeasuredSet> sets;  // all are read before the first is run: a mistake costs no wait
   std::vector<ChipSpec> chips;

@@ -37,7 +37,7 @@ struct Reference {
   std::string leaf;
 };
 
-/// A folder tree of configs and workloads. Files are named by id ("h100_sxm" of its folder) or by path.
+/// A folder tree of configs and workloads. Files are named by id (the file's name without .yaml) or by path.
 class Library {
  public:
   explicit Library(std::filesystem::path root) : root_(std::move(root)) {}

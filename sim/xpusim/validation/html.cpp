@@ -103,8 +103,7 @@ std::string to_html(const std::vector<SetReport>& reports, std::size_t worst) {
   std::string html(kHead);
   html += "<table><tr><th>chip<th>set<th>rows<th>MAPE<th>median<th>P90<th>bias<th>skipped</tr>";
   for (const SetReport& r : reports) {
-    std::size_t skipped = 0;
-    for (const auto& [reason, rows] : r.skipped) skipped += rows;
+    const std::size_t skipped = r.skipped_rows();
     const ErrorStatistics& e = r.errors;
     html += fmt::format("<tr><td>{}<td>{}<td>{}<td>{:.1f} %<td>{:.1f} %<td>{:.1f} %<td>{:+.1f} %<td>{}</tr>",
                         escaped(r.chip), escaped(r.op), e.rows, e.mape_pct, e.median_ape_pct, e.p90_ape_pct,

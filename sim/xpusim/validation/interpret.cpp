@@ -112,85 +112,78 @@ Call gemm(RowReader& r, Dtype dtype) {
   return {o, {}, Setup::None};
 }
 
-/// Attention of a serving library: one call rotates Q and K, writes K and V into the cache, and attends.
-/// Where the cache holds 8-bit values, prefill computes in them too.
-Call attention(RowReader& r, bool decode) {
+/// What the sets of a serving library name alike: new and cached tokens, heads, data types.
+Operator served_attention(RowReader& r, bool decode, std::string_view dtype) {
   Operator o;
   o.kind = OpKind::Attention;
   AttentionShape& a = o.attention;
   a.batch = r.count("batch_size");
   a.heads = r.count("num_heads");
-  a.kv_heads = r.count_or("num_key_value_heads", a.heads);
-  a.head_dim = r.count("head_dim");
-  a.dtype = r.dtype("attn_dtype");
+  a.dtype = r.dtype(dtype);
   a.kv_dtype = r.dtype("kv_cache_dtype");
   const std::int64_t cached = r.whole_or_zero("step");
   a.q_len = decode ? 1 : r.count("isl");
   a.kv_len = cached + a.q_len;
-  if (!decode && size_of(a.kv_dtype) == 1) a.dtype = a.kv_dtype;
+  return o;
+}
+
+/// The call around it: prefill rotates `rotated` elements of each token in a kernel of its own, decoding
+/// inside the attention kernel.
+Call served_call(const Operator& o, bool decode, std::int64_t rotated) {
+  if (decode) return {o, {}, Setup::Decode};
   Operator rope;
   rope.kind = OpKind::Rope;
-  rope.rowwise = {.rows = a.batch * a.q_len, .cols = (a.heads + 2 * a.kv_heads) * a.head_dim};
-  if (decode) return {o, {}, Setup::Decode};  // rotated inside the attention kernel
+  rope.rowwise = {.rows = o.attention.batch * o.attention.q_len, .cols = rotated};
   return {o, {rope}, Setup::Prefill};
 }
 
-/// DeepSeek's latent attention. Prefill expands the latent into keys of 128 + 64 elements and values of 128
-/// per head. Decoding attends over the latent itself, 512 + 64 elements that all heads share.
-Call latent_attention(RowReader& r, bool decode) {
-  Operator o;
-  o.kind = OpKind::Attention;
+/// Attention of a serving library: one call rotates Q and K, writes K and V into the cache, and attends.
+/// Where the cache holds 8-bit values, prefill computes in them too.
+Call attention(RowReader& r, bool decode) {
+  Operator o = served_attention(r, decode, "attn_dtype");
   AttentionShape& a = o.attention;
-  a.batch = r.count("batch_size");
-  a.heads = r.count("num_heads");
-  a.dtype = r.dtype("mla_dtype");
-  a.kv_dtype = r.dtype("kv_cache_dtype");
-  const std::int64_t cached = r.whole_or_zero("step");
-  a.q_len = decode ? 1 : r.count("isl");
-  a.kv_len = cached + a.q_len;
+  a.kv_heads = r.count_or("num_key_value_heads", a.heads);
+  a.head_dim = r.count("head_dim");
+  if (!decode && size_of(a.kv_dtype) == 1) a.dtype = a.kv_dtype;
+  return served_call(o, decode, (a.heads + 2 * a.kv_heads) * a.head_dim);
+}
+
+/// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434). Prefill expands the latent into keys of 128 +
+/// 64 elements and values of 128 per head. Decoding attends over the latent itself, 512 + 64 elements that
+/// all heads share.
+Call latent_attention(RowReader& r, bool decode) {
+  Operator o = served_attention(r, decode, "mla_dtype");
+  AttentionShape& a = o.attention;
   a.kv_heads = decode ? 1 : a.heads;
   a.head_dim = decode ? 512 + 64 : 128 + 64;
   a.value_dim = decode ? 512 : 128;
   a.latent = decode;
-  if (decode) return {o, {}, Setup::Decode};
-  a.kv_dtype = a.dtype;
-  Operator rope;
-  rope.kind = OpKind::Rope;
-  rope.rowwise = {.rows = a.batch * a.q_len, .cols = (a.heads + 1) * 64};  // the keys' part is shared
-  return {o, {rope}, Setup::Prefill};
+  if (!decode) a.kv_dtype = a.dtype;
+  return served_call(o, decode, (a.heads + 1) * 64);  // the keys' part is shared
 }
 
-/// Sets that list q_len, kv_len and heads plainly.
-Call plain_attention(RowReader& r) {
+/// A kernel that names all of its shape.
+Operator plain_attention(RowReader& r, std::string_view q_len, std::string_view kv_len,
+                         std::string_view causal) {
   Operator o;
   o.kind = OpKind::Attention;
   AttentionShape& a = o.attention;
   a.batch = r.count("batch");
-  a.q_len = r.count("q_len");
-  a.kv_len = r.count("kv_len");
+  a.q_len = r.count(q_len);
+  a.kv_len = r.count(kv_len);
   a.heads = r.count("heads");
   a.kv_heads = r.count("kv_heads");
   a.head_dim = r.count("head_dim");
-  a.causal = r.text("causal") == "true";
+  a.causal = r.text("causal") == causal;
   a.dtype = a.kv_dtype = r.dtype("dtype");
-  return {o, {}, Setup::None};
+  return o;
 }
 
 /// Kernels of training: forward, backward, or one after the other.
 Call training_attention(RowReader& r) {
   if (!r.text("window").empty()) return {};  // a sliding window has no model
-  Operator o;
-  o.kind = OpKind::Attention;
-  AttentionShape& a = o.attention;
-  a.batch = r.count("batch");
-  a.q_len = r.count("seq_q");
-  a.kv_len = r.count("seq_kv");
-  a.heads = r.count("heads");
-  a.kv_heads = r.count("kv_heads");
-  a.head_dim = r.count("head_dim");
-  a.value_dim = r.count_or("head_dim_v", a.head_dim);
-  a.causal = r.text("causal") == "1";
-  a.dtype = a.kv_dtype = r.dtype("dtype");
+  Operator o = plain_attention(r, "seq_q", "seq_kv", "1");
+  o.attention.value_dim = r.count_or("head_dim_v", o.attention.head_dim);
   Call call{o, {}, Setup::None};
   const std::string_view direction = r.text("direction");
   if (direction == "fwd_bwd") call.before.push_back(o);
@@ -259,7 +252,9 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"mla_decode", {latent, [](RowReader& r) { return latent_attention(r, true); }}},
       {"attention",
        {{"batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "causal", "dtype", "time_us"},
-        plain_attention}},
+        [](RowReader& r) {
+          return Call{plain_attention(r, "q_len", "kv_len", "true"), {}, Setup::None};
+        }}},
       {"attention_train",
        {{"batch", "seq_q", "seq_kv", "heads", "kv_heads", "head_dim", "causal", "dtype", "direction",
          "time_us"},

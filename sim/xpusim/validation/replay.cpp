@@ -93,6 +93,12 @@ ErrorStatistics statistics(const std::vector<Sample>& samples) {
   return e;
 }
 
+std::size_t SetReport::skipped_rows() const {
+  std::size_t sum = 0;
+  for (const auto& [reason, rows] : skipped) sum += rows;
+  return sum;
+}
+
 SetReport replay(const MeasuredSet& set, const ChipSpec& chip, chip::Fidelity fidelity,
                  const Progress& progress) {
   SetReport report{set.file, set.chip, set.op, chip.family, {}, {}, {}, {}};

@@ -37,6 +37,8 @@ struct SetReport {
   ErrorStatistics errors;
   std::vector<Sample> samples;                 ///< in file order
   std::map<std::string, std::size_t> skipped;  ///< rows by reason
+
+  [[nodiscard]] std::size_t skipped_rows() const;
 };
 
 /// Called with (rows done, rows in all).

@@ -43,8 +43,7 @@ std::string to_table(const std::vector<SetReport>& reports, std::size_t worst) {
   std::string text = fmt::format("{:<14} {:<18} {:>6} {:>8} {:>8} {:>8} {:>8}  {:>7}\n", "chip", "op", "rows",
                                  "MAPE %", "median", "P90", "bias", "skipped");
   for (const SetReport& r : reports) {
-    std::size_t skipped = 0;
-    for (const auto& [reason, rows] : r.skipped) skipped += rows;
+    const std::size_t skipped = r.skipped_rows();
     const ErrorStatistics& e = r.errors;
     text += e.rows == 0
                 ? fmt::format("{:<14} {:<18} {:>6} {:>8} {:>8} {:>8} {:>8}  {:>7}\n", r.chip, r.op, 0, "-",
