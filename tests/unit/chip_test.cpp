@@ -34,7 +34,7 @@ struct Pipeline {
 
   [[nodiscard]] TileProgram program() const {
     Builder b;
-    const auto a = b.operand({.name = "A", .tiles = tiles, .tile_bytes = bytes, .resident = resident});
+    const auto a = b.operand({.name = "A", .tiles = tiles, .tile_bytes = bytes, .resident = resident ? 1.0 : 0.0});
     const auto c = b.operand({.name = "C", .write = true});
     const auto stages = b.buffer("stages", slots);
     const auto sums = b.buffer("sums", 1);
@@ -254,7 +254,7 @@ TEST(BoundOf, TheLongestOfEnginesL2AndHbmDecides) {
   EXPECT_NEAR(bound_ns(p, c), 100 * 1e5 * 0.01, 500);
   EXPECT_EQ(chip::bound(p, c, c.clock.max, Seconds(0)).breakdown.largest(), Bound::Hbm);
   p.hbm_read_bytes = 0;
-  p.operands[0].resident = true;
+  p.operands[0].resident = 1;
   ChipSpec slow = c;
   slow.l2.bandwidth = BytesPerSecond(1e10);
   EXPECT_EQ(chip::bound(p, slow, c.clock.max, Seconds(0)).breakdown.largest(), Bound::L2);

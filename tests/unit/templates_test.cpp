@@ -60,7 +60,7 @@ TEST(GemmProgram, PadsToTheMenuOrCutsEvenly) {
     const TileProgram p = gemm_program({.m = m, .n = 128, .k = 1024}, c, {128, 128, 1});
     return totals(p).busy_cycles[static_cast<std::size_t>(Engine::Matrix)];
   };
-  c.matrix.tile_shapes = TileShapes::Fixed;
+  c.matrix.tile_shapes = TileShapes::Coarse;
   EXPECT_DOUBLE_EQ(cycles(129), cycles(256));
   c.matrix.tile_shapes = TileShapes::Flexible;
   EXPECT_DOUBLE_EQ(cycles(129), cycles(256) * 160 / 256);  // two tiles of 80 rows, in steps of 16

@@ -42,7 +42,7 @@ Bound bound_of(Engine engine) {
 double latency_cycles(const Step& step, const TileProgram& p, const ChipSpec& chip, Hertz clock) {
   bool from_hbm = false;
   for (const mapping::Access& a : step.accesses)
-    if (a.operand != kNone && a.bytes > 0 && !p.operands[static_cast<std::size_t>(a.operand)].resident)
+    if (a.operand != kNone && a.bytes > 0 && p.operands[static_cast<std::size_t>(a.operand)].resident < 1)
       from_hbm = true;
   return (from_hbm ? chip.hbm.latency : chip.l2.latency).count() * clock.count();
 }
@@ -157,26 +157,51 @@ class Resources {
   std::array<Bound, kMost> bounds_{};
 };
 
+/// Cycles that L2 takes for what `at_once` blocks read and write in one step.
+struct L2Cycles {
+  double read = 0, write = 0;
+};
+L2Cycles l2_cycles(const Step& step, const TileProgram& p, const ChipSpec& chip, Hertz clock,
+                   double at_once) {
+  L2Cycles c;
+  for (const mapping::Access& a : step.accesses) {
+    if (a.operand == kNone) continue;
+    const bool writes = p.operands[static_cast<std::size_t>(a.operand)].write;
+    const double rate = (writes ? chip.l2.write_bandwidth : chip.l2.bandwidth).count();
+    (writes ? c.write : c.read) += a.bytes * a.l2_share * at_once / rate * clock.count();
+  }
+  return c;
+}
+
 /// Cycles before the primary engine's first step of a block, and after its last.
 struct Ends {
   double fill = 0, drain = 0;
+  double l2_writes = 0;  ///< cycles that L2 takes for what `at_once` blocks store at their ends
 };
-Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const ChipSpec& chip, Hertz clock) {
+/// `at_once` blocks end together, and share L2 then.
+Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const ChipSpec& chip, Hertz clock,
+                double at_once) {
   Ends e;
-  bool started = false;
+  bool started = false, meets = false;
+  double together = 0;  // the drain of blocks that end at the same time
   for (const mapping::Loop& loop : shape.loops()) {
     for (const Step& s : mapping::steps_of(p, p.bodies[loop.body])) {
       const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
       if (s.engine == p.primary) {
         started = true;
-        e.drain = 0;
+        e.drain = e.l2_writes = together = 0;
       } else if (!started) {
         e.fill = std::max(e.fill, s.kind == StepKind::Load ? latency : 0) + s.busy.count();
       } else {
-        e.drain += s.busy.count() + (s.kind == StepKind::Load ? latency : 0);
+        const L2Cycles l2 = l2_cycles(s, p, chip, clock, at_once);
+        e.drain += s.busy.count() + latency;
+        together += std::max(s.busy.count(), l2.read + l2.write) + latency;
+        e.l2_writes += l2.write;
+        meets |= s.kind == StepKind::Load;
       }
     }
   }
+  if (meets) e.drain = together; else e.l2_writes = 0;
   return e;
 }
 
@@ -206,7 +231,8 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   const double cores = d(chip.cores.count);
   const std::int64_t blocks = mapping::block_count(p);
   const Resources resources(p, chip, clock);
-  const Ends ends = block_ends(p.shapes.front(), p, chip, clock);
+  const double last_wave = d(blocks - (ceil_div(blocks, chip.cores.count) - 1) * chip.cores.count);
+  const Ends ends = block_ends(p.shapes.front(), p, chip, clock, last_wave);
   // A core that runs few blocks at a time does not hide how each begins and ends.
   const double around = ends.fill + ends.drain + p.block_start.count() * clock.count();
   const auto resident = d(p.resident_blocks);
@@ -222,9 +248,11 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   });
   const double busiest = busiest_core(p, steady, most, blocks, chip.cores.count);
   const mapping::ProgramTotals all = mapping::totals(p);
-  const double l2_cycles = std::max(all.l2_read_bytes / chip.l2.bandwidth.count(),
-                                    all.l2_write_bytes / chip.l2.write_bandwidth.count()) *
-                           clock.count();
+  // What the last blocks write at their ends counts there.
+  const double l2_write_cycles =
+      all.l2_write_bytes / chip.l2.write_bandwidth.count() * clock.count() - ends.l2_writes;
+  const double l2_cycles =
+      std::max(all.l2_read_bytes / chip.l2.bandwidth.count() * clock.count(), l2_write_cycles);
   const double hbm_cycles =
       (p.hbm_read_bytes + p.hbm_write_bytes) / achieved_hbm(chip).count() * clock.count();
   const double shared = std::max(l2_cycles, hbm_cycles);

@@ -99,6 +99,9 @@ class Compiler {
     return t;
   }
 
+  /// Share of a tile that its first fetch brings; what lay in L2 whole is fetched only once it was evicted.
+  static double first_fetch(const mapping::Operand& o) { return o.resident < 1 ? 1 - o.resident : 1; }
+
   TimedAccess timed(const Access& a) const {
     const mapping::Operand& o = p_.operands[static_cast<std::size_t>(a.operand)];
     TimedAccess t;
@@ -107,7 +110,7 @@ class Compiler {
     t.tag_offset = static_cast<Time>(a.tag_offset);
     t.bytes = a.bytes;
     t.l2_bytes = a.bytes * a.l2_share;
-    t.hbm_bytes = o.write ? a.bytes * o.hbm_share : a.bytes;
+    t.hbm_bytes = a.bytes * (o.write ? o.hbm_share : first_fetch(o));
     t.l2 = std::llround(t.l2_bytes * (o.write ? l2_write_ticks_per_byte_ : l2_read_ticks_per_byte_));
     t.hbm = std::llround(t.hbm_bytes * hbm_ticks_per_byte_);
     return t;
@@ -141,7 +144,7 @@ class Memory {
         l2_latency_(to_ticks(chip.l2.latency).count()),
         miss_latency_(std::max<Time>(0, to_ticks(chip.hbm.latency).count() - l2_latency_)) {
     for (std::size_t i = 0; i < p.operands.size(); ++i) {
-      resident_[i] = p.operands[i].resident;
+      resident_[i] = p.operands[i].resident == 1;
       if (p.operands[i].tiles > 0 && !p.operands[i].write)
         lines_[i].assign(static_cast<std::size_t>(p.operands[i].tiles), Line{0, resident_[i] ? 0 : kAbsent});
     }

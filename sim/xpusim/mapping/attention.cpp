@@ -98,15 +98,13 @@ class AttentionTemplate {
     r.k_tiles = g_.kv_tiles;
     r.k_tiles_per_split = g_.kv_tiles_per_block;
     r.heads_per_kv = a_.heads / a_.kv_heads / packed;
-    const bool resident = b_.program.operands[static_cast<std::size_t>(k_)].resident;
+    const bool resident = b_.program.operands[static_cast<std::size_t>(k_)].resident == 1;
     b_.program.hbm_read_bytes = resident ? 0 : d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_);
     return std::move(b_.program);
   }
 
  private:
-  /// In decoding, half of it is latency; the other half goes with the output (16 rows of 128 in the chip
-  /// file's constant), which the warps of a block add up. Heads that run side by side: as many as keep their
-  /// keys and values in half of L2, but all cores busy.
+  /// Heads that run side by side: as many as keep their keys and values in half of L2, but all cores busy.
   [[nodiscard]] std::int64_t heads_at_once(std::int64_t heads, std::int64_t blocks) const {
     const double bytes =
         d(g_.kv_tiles) * kv_tile_bytes(g_) * d(a_.kv_heads) / d(a_.heads);  // of one query head
@@ -115,9 +113,11 @@ class AttentionTemplate {
     return std::clamp(fit, std::min(busy, heads), heads);
   }
 
+  /// In decoding, half of it is latency; the other half goes with the output (16 rows of 128 in the chip
+  /// file's constant), which the warps of a block add up.
   [[nodiscard]] Seconds block_start() const {
     const AttentionSpec& k = chip_.attention;
-    if (a_.q_len > 1) return k.prefill_block;
+    if (!a_.decodes()) return k.prefill_block;
     if (a_.latent) return k.decode_block;
     const std::int64_t packed = packed_heads(a_, chip_);
     const double output = d(ceil_div(packed, 16)) * g_.value_dim / 128;
@@ -129,13 +129,13 @@ class AttentionTemplate {
     const std::int64_t tiles = g_.kv_tiles * a_.batch * a_.kv_heads;
     const bool fresh = a_.q_len == a_.kv_len;  // keys just written, not from a cache
     const bool resident = fresh && d(tiles) * kv_tile_bytes(g_) <= d(chip_.l2.capacity.count()) / 2;
-    k_ = b_.operand({"K", tiles, g_.k_tile_bytes, resident});
-    v_ = b_.operand({"V", tiles, g_.v_tile_bytes, resident});
-    q_ = b_.operand({.name = "Q", .resident = true});
+    k_ = b_.operand({"K", tiles, g_.k_tile_bytes, resident ? 1.0 : 0.0});
+    v_ = b_.operand({"V", tiles, g_.v_tile_bytes, resident ? 1.0 : 0.0});
+    q_ = b_.operand({.name = "Q", .resident = 1});
     o_ = b_.operand({.name = "O", .write = true, .hbm_share = 0});
     // Tiles that live only inside the kernel: L2 carries them, HBM never sees them.
     put_ = b_.operand({.name = "tiles into L2", .write = true, .hbm_share = 0});
-    get_ = b_.operand({.name = "tiles from L2", .resident = true});
+    get_ = b_.operand({.name = "tiles from L2", .resident = 1});
   }
 
   void declare_buffers() {
@@ -366,7 +366,7 @@ class AttentionTemplate {
 
 std::int64_t packed_heads(const AttentionShape& a, const ChipSpec& chip) {
   const std::int64_t group = a.heads / a.kv_heads;
-  return a.q_len == 1 && (a.latent || group <= chip.attention.packed_heads) ? group : 1;
+  return a.decodes() && (a.latent || group <= chip.attention.packed_heads) ? group : 1;
 }
 
 std::optional<Misfit> misfit(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 
 #include "xpusim/core/error.h"
 #include "xpusim/mapping/templates.h"
@@ -8,11 +9,21 @@
 namespace xpusim::mapping {
 namespace {
 
+/// The extents that a library's kernels come in.
+std::span<const std::int64_t> menu(TileShapes shapes) {
+  static constexpr std::int64_t kCoarse[] = {16, 32, 64, 128, 256};
+  static constexpr std::int64_t kFine[] = {16, 32, 64, 96, 128, 160, 192, 224, 256};
+  static constexpr std::int64_t kFlexible[] = {16, 32, 64, 128, 192, 256};  // the even cut does the rest
+  if (shapes == TileShapes::Coarse) return kCoarse;
+  if (shapes == TileShapes::Fine) return kFine;
+  return kFlexible;
+}
+
 /// Tile extents that kernels come in, multiples of the grain, from the smallest up to the first that covers
 /// `extent`.
-std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t extent) {
+std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t extent, TileShapes shapes) {
   std::vector<std::int64_t> list;
-  for (const std::int64_t size : {16, 32, 64, 128, 192, 256}) {
+  for (const std::int64_t size : menu(shapes)) {
     const std::int64_t rounded = round_up(size, grain);
     if (!list.empty() && rounded <= list.back()) continue;
     list.push_back(rounded);
@@ -24,15 +35,17 @@ std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t extent) {
 std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
   const Grain grain = gemm_grain(g, chip);
   std::vector<GemmTiling> list;
-  for (const std::int64_t m : extents(grain.m, g.m)) {
-    for (const std::int64_t n : extents(grain.n, g.n)) {
+  for (const std::int64_t m : extents(grain.m, g.m, chip.matrix.tile_shapes)) {
+    for (const std::int64_t n : extents(grain.n, g.n, chip.matrix.tile_shapes)) {
       const std::int64_t blocks = ceil_div(g.m, m) * ceil_div(g.n, n) * g.batch;
+      // Small tiles balance the cores and cost operand reads: beyond many waves nothing is left to balance.
+      constexpr std::int64_t kMostWaves = 64, kLarge = 128;
+      if (blocks > kMostWaves * chip.cores.count && m < kLarge && n < kLarge) continue;
       list.push_back({m, n, 1});
       // Splitting pays only where blocks are too few for the cores, and each split keeps a deep enough
       // product.
-      for (std::int64_t split = 2;
-           split <= 16 && blocks * split <= 2 * chip.cores.count && g.k / split >= 256; split *= 2)
-        list.push_back({m, n, split});
+      for (const std::int64_t split : {2, 3, 4, 6, 8, 12, 16})
+        if (blocks * split <= 2 * chip.cores.count && g.k / split >= 256) list.push_back({m, n, split});
     }
   }
   return list;
@@ -49,7 +62,7 @@ std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const Ch
       if (kv == 32 && !misfit(a, chip, {q, 64, 1})) continue;  // only where heads are too wide for more
       list.push_back({q, kv, 1});
       const std::int64_t blocks = heads * ceil_div(rows, q);
-      const bool can_split = a.q_len == 1 || !a.causal;
+      const bool can_split = a.decodes() || !a.causal;
       for (std::int64_t split = 2;
            can_split && blocks * split <= 4 * chip.cores.count && a.kv_len / split >= kv; split *= 2)
         list.push_back({q, kv, split});

@@ -15,6 +15,12 @@ double d(std::int64_t x) { return static_cast<double>(x); }
 std::int64_t a_size(const GemmShape& g) { return size_of(g.dtype); }
 /// Weights may be stored in another type; they are converted on their way into the matrix engine.
 std::int64_t b_size(const GemmShape& g) { return size_of(g.b_is_weight ? g.weight_dtype : g.dtype); }
+/// Share of data that L2 still holds when it is used again, after `footprint` bytes of it and others passed.
+double still_held(double footprint, const L2Spec& l2) {
+  const double filled = footprint / d(l2.capacity.count());
+  if (filled <= l2.held_fraction) return 1;
+  return std::max(0.0, (1 - filled) / (1 - l2.held_fraction));
+}
 bool needs_feed(const ChipSpec& c) {
   return c.operand_feed.a_capacity.count() > 0 && c.operand_feed.b_capacity.count() > 0;
 }
@@ -102,11 +108,11 @@ class GemmTemplate {
     const double batch = d(g_.batch);
     // Activations were written by the kernel before: in L2 while all that this one touches fits beside them.
     const bool all_fit = (a_bytes_ + b_bytes_ + c_bytes_) * batch <= l2;
-    const bool a_resident = all_fit || a_bytes_ * batch <= l2 / 2;
+    const double a_resident = all_fit || a_bytes_ * batch <= l2 / 2 ? 1 : 0;
     // Weights that come round soon enough are still there.
     const double between_uses = (a_bytes_ + c_bytes_ + b_bytes_ * d(g_.weight_copies)) * batch;
-    const bool b_resident =
-        g_.b_is_weight ? g_.weight_copies > 0 && between_uses <= l2 : all_fit || b_bytes_ * batch <= l2 / 2;
+    double b_resident = all_fit || b_bytes_ * batch <= l2 / 2 ? 1 : 0;
+    if (g_.b_is_weight) b_resident = g_.weight_copies > 0 ? still_held(between_uses, chip_.l2) : 0;
     a_tile_ = a_bytes_ / d(m_tiles_ * k_blocks_);
     b_tile_ = b_bytes_ / d(n_tiles_ * k_blocks_);
     a_ = b_.operand({"A", m_tiles_ * k_blocks_ * g_.batch, a_tile_, a_resident});
@@ -165,7 +171,7 @@ class GemmTemplate {
   /// tile.
   void store_split() {
     const auto sums_out = b_.operand({.name = "partial sums", .write = true, .hbm_share = 0});
-    const auto sums_in = b_.operand({.name = "partial sums", .resident = true});
+    const auto sums_in = b_.operand({.name = "partial sums", .resident = 1});
     const auto met = b_.buffer("partial sums in L2", 2);
     const auto synchronised = b_.buffer("sums of all splits", 2);
     const auto gathered = b_.buffer("gathered sums", 2);
@@ -208,8 +214,8 @@ class GemmTemplate {
   /// anew.
   [[nodiscard]] double hbm_reads(double group_m) const {
     const double l2 = d(chip_.l2.capacity.count());
-    const bool a_resident = b_.program.operands[0].resident, b_resident = b_.program.operands[1].resident;
-    const double compulsory = (a_resident ? 0 : a_bytes_) + (b_resident ? 0 : b_bytes_);
+    const double compulsory = a_bytes_ * (1 - b_.program.operands[0].resident) +
+                              b_bytes_ * (1 - b_.program.operands[1].resident);
     if (a_bytes_ + b_bytes_ <= l2) return compulsory;
     const double at_once = std::min(d(chip_.cores.count) / d(splits_), d(tiles_));
     const double columns = std::clamp(at_once / group_m, 1.0, d(n_tiles_));

@@ -37,7 +37,7 @@ TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
   b.program.label = fmt::format("{} blocks of {:.0f} B", blocks, moved / n);
   b.program.primary = Engine::Vector;
   const auto state = b.operand({.name = "state"});
-  const auto input = b.operand({.name = "input", .resident = !o.rowwise.cold && c.input_bytes <= l2 / 2});
+  const auto input = b.operand({.name = "input", .resident = !o.rowwise.cold && c.input_bytes <= l2 / 2 ? 1.0 : 0.0});
   const auto output = b.operand({.name = "output", .write = true, .hbm_share = moved > l2 ? 1.0 : 0.0});
   const auto in = b.buffer("loaded", static_cast<std::int64_t>(kSlots));
   const auto out = b.buffer("results", static_cast<std::int64_t>(kSlots));
@@ -53,7 +53,7 @@ TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
   block.run(b.body(), 1);
   b.program.shapes.push_back(block);
   b.program.raster.kind = Raster::Rows;
-  b.program.hbm_read_bytes = c.weight_bytes + (b.program.operands[1].resident ? 0 : c.input_bytes);
+  b.program.hbm_read_bytes = c.weight_bytes + c.input_bytes * (1 - b.program.operands[1].resident);
   b.program.hbm_write_bytes = b.program.operands[2].hbm_share * c.output_bytes;
   return std::move(b.program);
 }

@@ -105,7 +105,7 @@ struct Operand {
   std::string_view name;
   std::int64_t tiles = 0;  ///< tags of the L2 directory; 0: every access is to new data (no reuse to be had)
   double tile_bytes = 0;
-  bool resident = false;  ///< in L2 at the start
+  double resident = 0;  ///< share of each tile that is in L2 at the start
   bool write = false;
   double hbm_share = 1;  ///< of written bytes, that reach HBM while the kernel runs
 };

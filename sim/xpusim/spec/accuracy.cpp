@@ -33,7 +33,7 @@ std::string_view accuracy_class(const Operator& o) {
   }
   if (o.kind == OpKind::Attention) {
     if (o.attention.pass == Pass::Backward) return "attention backward";
-    return o.attention.q_len == 1 ? "attention decode" : "attention prefill";
+    return o.attention.decodes() ? "attention decode" : "attention prefill";
   }
   return "row-wise";
 }

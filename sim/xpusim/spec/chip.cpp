@@ -30,7 +30,8 @@ void describe(Fields& f, MatrixSpec& c) {
   f.required("flops_per_cycle", c.flops_per_cycle, "dense rate of one core by operand type (FMA = 2 FLOP)",
              positive());
   f.required("granularity", c.granularity, "smallest product at full rate");
-  f.required("tile_shapes", c.tile_shapes, "kernels come for a menu of tile shapes, or cut the work evenly");
+  f.required("tile_shapes", c.tile_shapes,
+             "extents of tiles that kernels come in: powers of two, multiples of 32, or cut evenly");
   f.required("issue_efficiency", c.issue_efficiency, "rate of back-to-back instructions over the peak",
              fraction());
 }
@@ -92,6 +93,8 @@ void describe(Fields& f, L2Spec& c) {
   f.required("bandwidth", c.bandwidth, "read bandwidth of one die", positive());
   f.required("write_bandwidth", c.write_bandwidth, "write bandwidth of one die, beside reads", positive());
   f.required("latency", c.latency, "load-to-use latency of a hit", at_least(0));
+  f.optional("held_fraction", c.held_fraction,
+             "part of the capacity up to which data that comes round again is found whole", fraction());
 }
 
 void describe(Fields& f, HbmSpec& c) {

@@ -36,8 +36,9 @@ struct MatrixGranularity {
 
 /// Kernels are compiled for a menu of tile shapes and compute whole tiles (fixed), or take the tile's shape
 /// as an argument and cut the work evenly (flexible).
-enum class TileShapes : std::uint8_t { Fixed, Flexible };
-inline constexpr std::array<std::string_view, 2> kTileShapesNames = {"fixed", "flexible"};
+/// The extents of tiles that a library's kernels come in: powers of two, multiples of 32, or cut evenly.
+enum class TileShapes : std::uint8_t { Coarse, Fine, Flexible };
+inline constexpr std::array<std::string_view, 3> kTileShapesNames = {"coarse", "fine", "flexible"};
 template <>
 struct EnumNames<TileShapes> {
   static constexpr std::span<const std::string_view> value = kTileShapesNames;
@@ -47,7 +48,7 @@ struct MatrixSpec {
   std::string name = "matrix engine";
   std::map<Dtype, FlopsPerCycle> flops_per_cycle;  ///< per core
   MatrixGranularity granularity;
-  TileShapes tile_shapes = TileShapes::Fixed;
+  TileShapes tile_shapes = TileShapes::Fine;
   double issue_efficiency = 1.0;  ///< rate of back-to-back instructions over the peak
 };
 
@@ -123,6 +124,9 @@ struct L2Spec {
   BytesPerSecond bandwidth;        ///< reads
   BytesPerSecond write_bandwidth;  ///< writes, which have paths of their own
   Seconds latency;
+  /// Data that comes round again is found whole up to this part of the capacity, and not at all from the
+  /// whole capacity on: a hashed, set-associative cache loses lines before it is full.
+  double held_fraction = 0.65;
 };
 
 struct HbmSpec {

@@ -37,6 +37,7 @@ void describe(Fields& f, AttentionShape& c) {
   f.required("head_dim", c.head_dim, "elements of a head", between(1, 1024));
   f.optional("value_dim", c.value_dim, "elements of a value; 0: head_dim", between(0, 1024));
   f.optional("latent", c.latent, "values are the first elements of the keys (multi-head latent attention)");
+  f.optional("prompt", c.prompt, "one token that is a whole prompt: prefill's kernel runs it, not decode's");
   f.optional("causal", c.causal, "new token i sees the keys up to its own");
   f.optional("dtype", c.dtype, "operand type of the products");
   if (f.reads()) c.kv_dtype = c.dtype;

@@ -71,9 +71,11 @@ struct AttentionShape {
   std::int64_t batch = 1, q_len = 1, kv_len = 1, heads = 1, kv_heads = 1, head_dim = 128;
   std::int64_t value_dim = 0;  ///< elements of a value; 0: head_dim, as queries and keys have
   bool latent = false;         ///< values are the first elements of the keys: memory holds both once (MLA)
+  bool prompt = false;         ///< one token that is a whole prompt: prefill's kernel runs it, not decode's
   bool causal = true;
   Dtype dtype = Dtype::Bf16;
   Dtype kv_dtype = Dtype::Bf16;
+  [[nodiscard]] bool decodes() const { return q_len == 1 && !prompt; }
   [[nodiscard]] std::int64_t value_extent() const { return value_dim > 0 ? value_dim : head_dim; }
   auto operator<=>(const AttentionShape&) const = default;
 };

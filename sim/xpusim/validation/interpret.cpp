@@ -112,6 +112,19 @@ Call gemm(RowReader& r, Dtype dtype) {
   return {o, {}, Setup::None};
 }
 
+/// A linear layer in fp8 less its quantisation, as the serving library runs it: the scale of the activations,
+/// one number, still goes through a kernel of its own that makes it fp32 (TensorRT-LLM, linear.py).
+Call linear_fp8(RowReader& r) {
+  Call call = gemm(r, Dtype::Fp8);
+  if (r.text("timing").empty()) {
+    Operator scale;
+    scale.kind = OpKind::Copy;
+    scale.rowwise = {.rows = 1, .cols = 1};
+    call.before.push_back(scale);
+  }
+  return call;
+}
+
 /// What the sets of a serving library name alike: new and cached tokens, heads, data types.
 Operator served_attention(RowReader& r, bool decode, std::string_view dtype) {
   Operator o;
@@ -123,6 +136,7 @@ Operator served_attention(RowReader& r, bool decode, std::string_view dtype) {
   a.kv_dtype = r.dtype("kv_cache_dtype");
   const std::int64_t cached = r.whole_or_zero("step");
   a.q_len = decode ? 1 : r.count("isl");
+  a.prompt = !decode;
   a.kv_len = cached + a.q_len;
   return o;
 }
@@ -158,8 +172,16 @@ Call latent_attention(RowReader& r, bool decode) {
   a.head_dim = decode ? 512 + 64 : 128 + 64;
   a.value_dim = decode ? 512 : 128;
   a.latent = decode;
-  if (!decode) a.kv_dtype = a.dtype;
-  return served_call(o, decode, (a.heads + 1) * 64);  // the keys' part is shared
+  const bool quantised = !decode && size_of(a.kv_dtype) < size_of(a.dtype);
+  if (!decode) a.dtype = a.kv_dtype;
+  Call call = served_call(o, decode, (a.heads + 1) * 64);  // the keys' part is shared
+  if (quantised) {  // a kernel of its own makes Q, K and V 8-bit
+    Operator quantise;
+    quantise.kind = OpKind::Quantize;
+    quantise.rowwise = {.rows = a.batch * a.q_len, .cols = a.heads * (2 * a.head_dim + a.value_dim)};
+    call.before.push_back(quantise);
+  }
+  return call;
 }
 
 /// A kernel that names all of its shape.
@@ -243,7 +265,7 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
   static const std::map<std::string, Kind, std::less<>> table = {
       {"gemm_bf16", {mnk, [](RowReader& r) { return gemm(r, Dtype::Bf16); }}},
       {"gemm_fp16", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp16); }}},
-      {"gemm_fp8", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp8); }}},
+      {"gemm_fp8", {mnk, linear_fp8}},
       {"gemm_int8", {mnk, [](RowReader& r) { return gemm(r, Dtype::Int8); }}},
       {"gemm_fp32", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp32); }}},
       {"attention_prefill", {heads, [](RowReader& r) { return attention(r, false); }}},
