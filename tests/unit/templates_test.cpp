@@ -136,6 +136,31 @@ TEST(Candidates, SurviveAnyGranularity) {
   }
 }
 
+TEST(GemmProgram, FindsLessOfWeightsThatFillMoreOfL2) {
+  const ChipSpec c = test::chip("h100_sxm");
+  const auto resident = [&](double share_of_l2) {
+    const auto n = static_cast<std::int64_t>(share_of_l2 * static_cast<double>(c.l2.capacity.count()) / 2 / 1024);
+    return gemm_program({.m = 1, .n = n, .k = 1024, .weight_copies = 1}, c, {64, 64, 1}).operands[1].resident;
+  };
+  EXPECT_EQ(resident(c.l2.held_fraction - 0.05), 1);
+  EXPECT_EQ(resident(1.01), 0);
+  double before = 1;
+  for (double share = c.l2.held_fraction; share < 1; share += 0.05) {
+    EXPECT_LE(resident(share), before);
+    before = resident(share);
+  }
+  EXPECT_GT(resident(0.9), 0);
+}
+
+TEST(AttentionProgram, OfAPromptOfOneTokenIsNotOneOfDecoding) {
+  const ChipSpec c = test::chip("h100_sxm");
+  AttentionShape a{.q_len = 1, .kv_len = 1, .heads = 16, .kv_heads = 2};
+  EXPECT_EQ(packed_heads(a, c), 8);
+  a.prompt = true;
+  EXPECT_EQ(packed_heads(a, c), 1);
+  EXPECT_EQ(attention_program(a, c, {64, 64, 1}).block_start, c.attention.prefill_block);
+}
+
 TEST(PackedRows, StackTheHeadsOfAGroupInDecoding) {
   EXPECT_EQ(packed_heads({.q_len = 1, .heads = 32, .kv_heads = 8}, test::chip("h100_sxm")), 4);
   EXPECT_EQ(packed_heads({.q_len = 7, .heads = 32, .kv_heads = 8}, test::chip("h100_sxm")), 1);

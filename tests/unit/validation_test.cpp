@@ -86,6 +86,31 @@ TEST(MeasuredSet, ReadsLatentAttention) {
   EXPECT_EQ(s.rows.front().setup, Setup::Decode);
 }
 
+TEST(MeasuredSet, QuantisesForALatentCacheOfFewerBits) {
+  const auto call = [](const std::string& cache) {
+    return set_of(
+               "# chip=h100_sxm op=mla_prefill\n"
+               "mla_dtype,kv_cache_dtype,num_heads,batch_size,isl,step,time_us\nbfloat16," +
+               cache + ",16,4,1,0,20\n")
+        .rows.front();
+  };
+  const Measurement wide = call("bfloat16"), narrow = call("fp8");
+  EXPECT_FALSE(wide.op->attention.decodes()) << "one token, but a prompt";
+  EXPECT_EQ(wide.op->attention.dtype, Dtype::Bf16);
+  EXPECT_EQ(narrow.op->attention.dtype, Dtype::Fp8);
+  ASSERT_EQ(narrow.before.size(), wide.before.size() + 1);
+  EXPECT_EQ(narrow.before.back().kind, OpKind::Quantize);
+  EXPECT_EQ(narrow.before.back().rowwise.cols, 16 * (192 + 192 + 128));
+}
+
+TEST(MeasuredSet, ReadsTheScaleKernelOfALinearLayerInFp8) {
+  const std::string head = "# chip=h100_sxm op=gemm_fp8\nm,n,k,time_us";
+  const Measurement linear = set_of(head + "\n8,16,32,4.5\n").rows.front();
+  ASSERT_EQ(linear.before.size(), 1U);
+  EXPECT_EQ(linear.before.front().rowwise.rows * linear.before.front().rowwise.cols, 1);
+  EXPECT_TRUE(set_of(head + ",timing\n8,16,32,4.5,kernel\n").rows.front().before.empty());
+}
+
 TEST(MeasuredSet, ReadsShapesOfRowwiseOperators) {
   const std::string head = "# chip=ascend_910c op=vector\nop,shape,dtype,time_us\n";
   const RowwiseShape w = set_of(head + "swiglu,16x3200,bf16,5\n").rows.front().op->rowwise;

@@ -176,14 +176,15 @@ L2Cycles l2_cycles(const Step& step, const TileProgram& p, const ChipSpec& chip,
 /// Cycles before the primary engine's first step of a block, and after its last.
 struct Ends {
   double fill = 0, drain = 0;
-  double l2_writes = 0;  ///< cycles that L2 takes for what `at_once` blocks store at their ends
+  double l2_writes = 0;  ///< cycles that L2 takes for what blocks that end together store there
 };
-/// `at_once` blocks end together, and share L2 then.
+/// `at_once` blocks are in the last wave. Where they read each other's results at the end, they end together and
+/// share L2.
 Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const ChipSpec& chip, Hertz clock,
                 double at_once) {
   Ends e;
-  bool started = false, meets = false;
-  double together = 0;  // the drain of blocks that end at the same time
+  bool started = false, wait_for_others = false;
+  double together = 0;  // the drain, if the last wave ends at the same time
   for (const mapping::Loop& loop : shape.loops()) {
     for (const Step& s : mapping::steps_of(p, p.bodies[loop.body])) {
       const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
@@ -197,11 +198,14 @@ Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const Ch
         e.drain += s.busy.count() + latency;
         together += std::max(s.busy.count(), l2.read + l2.write) + latency;
         e.l2_writes += l2.write;
-        meets |= s.kind == StepKind::Load;
+        wait_for_others |= s.kind == StepKind::Load;
       }
     }
   }
-  if (meets) e.drain = together; else e.l2_writes = 0;
+  if (wait_for_others)
+    e.drain = together;
+  else
+    e.l2_writes = 0;
   return e;
 }
 

@@ -56,8 +56,12 @@ std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const Ch
   const std::int64_t packed = packed_heads(a, chip);
   const std::int64_t rows = a.q_len * packed;
   const std::int64_t heads = a.batch * a.heads / packed;
+  // Libraries with fine tiles compute in warpgroups of 64 rows, two to a block of a prompt where both fit.
+  const bool paired = chip.matrix.tile_shapes == TileShapes::Fine && !a.decodes() &&
+                      a.pass == Pass::Forward && !misfit(a, chip, {128, 32, 1});
   for (const std::int64_t q : {64, 128}) {
     if (q == 128 && rows <= 64) continue;
+    if (q == 64 && rows > 64 && paired) continue;
     for (const std::int64_t kv : {32, 64, 128, 256}) {
       if (kv == 32 && !misfit(a, chip, {q, 64, 1})) continue;  // only where heads are too wide for more
       list.push_back({q, kv, 1});
