@@ -166,7 +166,9 @@ def fit(
             polish=False,
         ).x
         if stage in BOTH_FIDELITIES:
-            simplex = np.vstack([best, best + np.diag(0.08 * (high - low) * np.sign((low + high) / 2 - best))])
+            simplex = np.vstack(
+                [best, best + np.diag(0.08 * (high - low) * np.sign((low + high) / 2 - best))]
+            )
             best = minimize(
                 at_both, best, method="Nelder-Mead", options={"initial_simplex": simplex, "maxfev": 80}
             ).x

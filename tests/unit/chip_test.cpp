@@ -34,7 +34,8 @@ struct Pipeline {
 
   [[nodiscard]] TileProgram program() const {
     Builder b;
-    const auto a = b.operand({.name = "A", .tiles = tiles, .tile_bytes = bytes, .resident = resident ? 1.0 : 0.0});
+    const auto a =
+        b.operand({.name = "A", .tiles = tiles, .tile_bytes = bytes, .resident = resident ? 1.0 : 0.0});
     const auto c = b.operand({.name = "C", .write = true});
     const auto stages = b.buffer("stages", slots);
     const auto sums = b.buffer("sums", 1);

@@ -139,7 +139,8 @@ TEST(Candidates, SurviveAnyGranularity) {
 TEST(GemmProgram, FindsLessOfWeightsThatFillMoreOfL2) {
   const ChipSpec c = test::chip("h100_sxm");
   const auto resident = [&](double share_of_l2) {
-    const auto n = static_cast<std::int64_t>(share_of_l2 * static_cast<double>(c.l2.capacity.count()) / 2 / 1024);
+    const auto n =
+        static_cast<std::int64_t>(share_of_l2 * static_cast<double>(c.l2.capacity.count()) / 2 / 1024);
     return gemm_program({.m = 1, .n = n, .k = 1024, .weight_copies = 1}, c, {64, 64, 1}).operands[1].resident;
   };
   EXPECT_EQ(resident(c.l2.held_fraction - 0.05), 1);

@@ -178,8 +178,8 @@ struct Ends {
   double fill = 0, drain = 0;
   double l2_writes = 0;  ///< cycles that L2 takes for what blocks that end together store there
 };
-/// `at_once` blocks are in the last wave. Where they read each other's results at the end, they end together and
-/// share L2.
+/// `at_once` blocks are in the last wave. Where they read each other's results at the end, they end together
+/// and share L2.
 Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const ChipSpec& chip, Hertz clock,
                 double at_once) {
   Ends e;

@@ -15,8 +15,8 @@ std::string content_key(const Operator& o) {
   if (o.kind == OpKind::Attention) {
     const AttentionShape& a = o.attention;
     return fmt::format("{} {} {} {} {} {} {} {} {} {} {} {} {} {}", kind, static_cast<int>(a.pass), a.batch,
-                       a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_extent(), a.latent, a.prompt,
-                       a.causal, static_cast<int>(a.dtype), static_cast<int>(a.kv_dtype));
+                       a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_extent(), a.latent,
+                       a.prompt, a.causal, static_cast<int>(a.dtype), static_cast<int>(a.kv_dtype));
   }
   const RowwiseShape& r = o.rowwise;
   return fmt::format("{} {} {} {} {} {} {}", kind, r.rows, r.cols, static_cast<int>(r.pass),

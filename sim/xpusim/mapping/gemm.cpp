@@ -214,8 +214,8 @@ class GemmTemplate {
   /// anew.
   [[nodiscard]] double hbm_reads(double group_m) const {
     const double l2 = d(chip_.l2.capacity.count());
-    const double compulsory = a_bytes_ * (1 - b_.program.operands[0].resident) +
-                              b_bytes_ * (1 - b_.program.operands[1].resident);
+    const double compulsory =
+        a_bytes_ * (1 - b_.program.operands[0].resident) + b_bytes_ * (1 - b_.program.operands[1].resident);
     if (a_bytes_ + b_bytes_ <= l2) return compulsory;
     const double at_once = std::min(d(chip_.cores.count) / d(splits_), d(tiles_));
     const double columns = std::clamp(at_once / group_m, 1.0, d(n_tiles_));

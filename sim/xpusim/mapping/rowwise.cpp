@@ -37,7 +37,8 @@ TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
   b.program.label = fmt::format("{} blocks of {:.0f} B", blocks, moved / n);
   b.program.primary = Engine::Vector;
   const auto state = b.operand({.name = "state"});
-  const auto input = b.operand({.name = "input", .resident = !o.rowwise.cold && c.input_bytes <= l2 / 2 ? 1.0 : 0.0});
+  const auto input =
+      b.operand({.name = "input", .resident = !o.rowwise.cold && c.input_bytes <= l2 / 2 ? 1.0 : 0.0});
   const auto output = b.operand({.name = "output", .write = true, .hbm_share = moved > l2 ? 1.0 : 0.0});
   const auto in = b.buffer("loaded", static_cast<std::int64_t>(kSlots));
   const auto out = b.buffer("results", static_cast<std::int64_t>(kSlots));

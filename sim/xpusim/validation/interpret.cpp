@@ -175,7 +175,7 @@ Call latent_attention(RowReader& r, bool decode) {
   const bool quantised = !decode && size_of(a.kv_dtype) < size_of(a.dtype);
   if (!decode) a.dtype = a.kv_dtype;
   Call call = served_call(o, decode, (a.heads + 1) * 64);  // the keys' part is shared
-  if (quantised) {  // a kernel of its own makes Q, K and V 8-bit
+  if (quantised) {                                         // a kernel of its own makes Q, K and V 8-bit
     Operator quantise;
     quantise.kind = OpKind::Quantize;
     quantise.rowwise = {.rows = a.batch * a.q_len, .cols = a.heads * (2 * a.head_dim + a.value_dim)};
