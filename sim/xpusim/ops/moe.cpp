@@ -45,42 +45,51 @@ constexpr std::int64_t kTokensOfOneSort = 256;
 /// Experts of a token that one routing kernel keeps in registers; more take a library's general selection.
 constexpr std::int64_t kExpertsOfOneSelection = 8;
 
-}  // namespace
-
-std::vector<Operator> moe_layer(const MoeLayer& l) {
-  const bool quantised = size_of(l.dtype) < 2;
-  const std::int64_t up = l.gated ? 2 : 1;
-  std::vector<Operator> list;
+/// From the router's scores to the places of each expert's rows. Beside the selection and the sort, a serving
+/// library converts types and clears counters in small kernels of their own (TensorRT-LLM's flow, recalled).
+void add_routing(std::vector<Operator>& list, const MoeLayer& l) {
+  const auto small = [&](std::string name, OpKind kind, std::int64_t rows, std::int64_t cols) {
+    list.push_back(rowwise(std::move(name), kind, rows, cols, Dtype::Fp32));
+  };
   list.push_back(rowwise("convert_scores", OpKind::Copy, l.tokens, l.experts, Dtype::Bf16));
   list.push_back(routing("route", OpKind::MoeRoute, l));
-  list.push_back(routing("sort", OpKind::MoeSort, l));
-  if (l.topk > kExpertsOfOneSelection) {  // each token's scores are selected from, sorted, and scaled
+  if (l.topk > kExpertsOfOneSelection) {
     list.push_back(routing("select", OpKind::MoeRoute, l));
-    list.push_back(routing("sort_selected", OpKind::MoeSort, l));
-    list.push_back(routing("scale", OpKind::MoeSort, l));
-    list.push_back(routing("convert_experts", OpKind::MoeSort, l));
+    for (const char* name : {"sort_selected", "scale_selected", "convert_selected"})
+      list.push_back(routing(name, OpKind::MoeSort, l));
   }
+  small("renormalize", OpKind::Softmax, l.tokens, l.topk);
+  small("convert_experts", OpKind::Copy, l.tokens, l.topk);
+  small("convert_weights", OpKind::Copy, l.tokens, l.topk);
+  small("clear_counts", OpKind::Copy, 1, l.experts);
+  list.push_back(routing("sort", OpKind::MoeSort, l));
   if (l.tokens > kTokensOfOneSort) {
     list.push_back(routing("sum_counts", OpKind::MoeSort, l));
     list.push_back(routing("place", OpKind::MoeSort, l));
   }
-  list.push_back(rowwise("renormalize", OpKind::Softmax, l.tokens, l.topk, Dtype::Fp32));
-  list.push_back(rowwise("convert_experts", OpKind::Copy, l.tokens, l.topk, Dtype::Fp32));
-  list.push_back(rowwise("convert_weights", OpKind::Copy, l.tokens, l.topk, Dtype::Fp32));
-  list.push_back(rowwise("clear_counts", OpKind::Copy, 1, l.experts, Dtype::Fp32));
-  if (quantised) {
-    list.push_back(rowwise("combine_scales", OpKind::Copy, 1, l.local_experts, Dtype::Fp32));
-    list.push_back(rowwise("quantize", OpKind::Quantize, l.tokens, l.hidden, Dtype::Bf16));
+}
+
+}  // namespace
+
+std::vector<Operator> moe_layer(const MoeLayer& l) {
+  const std::int64_t up = l.gated ? 2 : 1;
+  std::vector<Operator> list;
+  const auto add = [&](std::string name, OpKind kind, std::int64_t rows, std::int64_t cols, Dtype dtype) {
+    list.push_back(rowwise(std::move(name), kind, rows, cols, dtype));
+  };
+  add_routing(list, l);
+  if (size_of(l.dtype) < 2) {
+    add("combine_scales", OpKind::Copy, 1, l.local_experts, Dtype::Fp32);
+    add("quantize", OpKind::Quantize, l.tokens, l.hidden, Dtype::Bf16);
   }
-  list.push_back(rowwise("permute", OpKind::MoePermute, l.rows, l.hidden, l.dtype));
+  add("permute", OpKind::MoePermute, l.rows, l.hidden, l.dtype);
   // Where each group's operands lie: 128 B of addresses and extents.
-  list.push_back(rowwise("describe_groups", OpKind::MoeDescribe, l.active, 64, Dtype::Bf16));
+  add("describe_groups", OpKind::MoeDescribe, l.active, 64, Dtype::Bf16);
   // Both products' weights pass through L2 between two uses of either.
   list.push_back(product("up", l, up * l.inter, l.hidden, 2));
-  list.push_back(
-      rowwise("activation", l.gated ? OpKind::SwiGlu : OpKind::Gelu, l.rows, l.inter, Dtype::Bf16));
+  add("activation", l.gated ? OpKind::SwiGlu : OpKind::Gelu, l.rows, l.inter, Dtype::Bf16);
   list.push_back(product("down", l, l.hidden, l.inter, 1 + up));
-  list.push_back(rowwise("finalize", OpKind::MoeFinalize, l.tokens, l.hidden, Dtype::Bf16));
+  add("finalize", OpKind::MoeFinalize, l.tokens, l.hidden, Dtype::Bf16);
   list.back().rowwise.pairs = l.rows;
   return list;
 }
