@@ -17,7 +17,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHIPS = ("h100_sxm", "a100_sxm")
-SETS = ("gemm_bf16", "gemm_fp8", "attention_prefill", "attention_decode", "mla_prefill", "mla_decode")
+SETS = ("gemm_bf16", "gemm_fp8", "attention_prefill", "attention_decode", "mla_prefill", "mla_decode", "moe")
 # what is taken away: the values that do it
 MECHANISMS: dict[str, tuple[str, ...]] = {
     "nothing": (),
@@ -41,6 +41,8 @@ MECHANISMS: dict[str, tuple[str, ...]] = {
     ),
     "attention blocks one after the other": ("attention.resident_blocks=16",),
     "packing of grouped heads": ("attention.packed_heads=1",),
+    "losses of grouped streams": ("moe.hbm_fraction=1",),
+    "losses of rows moved by index": ("moe.gather_fraction=1",),
     "a serving library's setup": ("attention.prefill_setup=0 us", "attention.decode_setup=0 us"),
 }
 

@@ -399,7 +399,7 @@ Grouping = tuple[str, Callable[[Row, dict[str, str]], Region]]
 
 
 def by_number(title: str, column: str) -> Grouping:
-    return title, lambda _, cells: decade(float(cells[column]))
+    return title, lambda _, cells: decade(float(cells.get(column) or 0))
 
 
 def by_text(title: str, *columns: str) -> Grouping:
@@ -431,6 +431,12 @@ SHAPES: dict[str, list[Grouping]] = {
         by_size("one operand", "rows", "cols", "dtype"),
     ],
     "scale_matrix": [by_size("input", "m", "k", "")],
+    "moe": [
+        by_number("tokens", "num_tokens"),
+        by_number("experts", "num_experts"),
+        by_number("ranks of experts", "moe_ep_size"),
+        by_text("type", "moe_dtype"),
+    ],
 }
 COMMON: list[Grouping] = [
     ("timing", lambda _, cells: (0, cells.get("timing", ""))),

@@ -146,8 +146,7 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
       r.breakdown.add(row.breakdown, count);
       r.flops += row.flops * count;
       hbm_bytes += row.hbm_bytes * count;
-      const Operator& o = graph.sections[s].operators[i];
-      const Dtype dtype = o.kind == OpKind::Gemm ? o.gemm.dtype : o.attention.dtype;
+      const Dtype dtype = ops::cost(graph.sections[s].operators[i]).matrix_dtype;
       if (row.flops.count() > 0) useful_seconds += (row.flops / matrix_peak(chip, dtype)).count() * count;
     }
   }

@@ -117,6 +117,14 @@ void calendar_turns(benchmark::State& state) {
       benchmark::Counter(static_cast<double>(actors * turns), benchmark::Counter::kIsIterationInvariantRate);
 }
 
+Operator grouped(std::int64_t groups, std::int64_t m, Dtype dtype = Dtype::Bf16) {
+  Operator o;
+  o.kind = OpKind::GroupedGemm;
+  o.name = "grouped_gemm";
+  o.grouped = {.groups = groups, .m = m, .n = 4096, .k = 4096, .dtype = dtype, .weight_dtype = dtype};
+  return o;
+}
+
 void register_all() {
   using chip::Fidelity;
   const auto add = [](const std::string& name, auto run, auto... arguments) {
@@ -145,10 +153,12 @@ void register_all() {
           Fidelity::Bound)
           ->Unit(us);
     add(at + "gemm_8192", whole_call, c.id, gemm(8192, 8192, 8192, dtype), Fidelity::Bound)->Unit(us);
+    add(at + "grouped_gemm_64", whole_call, c.id, grouped(64, 4096, dtype), Fidelity::Bound)->Unit(us);
     add(at + "attention_prefill", whole_call, c.id, prefill(dtype), Fidelity::Bound)->Unit(us);
     add(at + "attention_decode", whole_call, c.id, decode(dtype), Fidelity::Bound)->Unit(us);
     add(at + "rmsnorm", whole_call, c.id, rowwise(OpKind::RmsNorm, 4096, 8192), Fidelity::Bound)->Unit(us);
   }
+  add("tile/h100_sxm/grouped_gemm_64", whole_call, "h100_sxm", grouped(64, 4096), Fidelity::Tile)->Unit(ms);
   add("candidates/h100_sxm/gemm_4096", candidate_programs, "h100_sxm", gemm(4096, 4096, 4096))->Unit(us);
   add("candidates/h100_sxm/attention_prefill", candidate_programs, "h100_sxm", prefill())->Unit(us);
 

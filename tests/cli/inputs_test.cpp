@@ -118,6 +118,21 @@ TEST_F(Inputs, ATypeThatTheChipLacksIsInfeasible) {
                  "xpusim: ascend_910b2 has no fp8 matrix rate (it has fp32, fp16, bf16, int8)");
 }
 
+TEST_F(Inputs, GroupsThatCannotShareTheirRowsAreRefused) {
+  const auto groups = [&](const std::vector<std::string>& more) {
+    Arguments a{"op", "grouped_gemm", "--chip", "h100_sxm", "n=64", "k=64"};
+    a.insert(a.end(), more.begin(), more.end());
+    return a;
+  };
+  expect_refusal(groups({"groups=0", "m=8"}), kUsage,
+                 "op grouped_gemm: groups: '0' is out of range (at least 1, at most 1048576)");
+  expect_refusal(groups({"groups=8", "m=4", "active=5"}), kUsage,
+                 "op grouped_gemm: active: 5 groups of 8 cannot share 4 rows (at most 4)");
+  expect_refusal(groups({"groups=4", "m=8", "imbalance=3"}), kUsage,
+                 "op grouped_gemm: imbalance: 3 times the mean leaves no row for each of the 3 other groups "
+                 "(at most 2.5)");
+}
+
 TEST_F(Inputs, BuffersTooSmallForAnyTileAreInfeasible) {
   for (const char* buffer : {"chip.accumulator.capacity=64 B", "chip.staging.capacity=64 B"}) {
     const Outcome o = run({"op", "gemm", "--chip", "h100_sxm", "m=512", "n=512", "k=512", "--set", buffer});

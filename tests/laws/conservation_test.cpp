@@ -69,6 +69,13 @@ TEST_P(Conservation, EveryCandidateLoadsItsOperandsAtLeastOnce) {
         const auto elements = [&](std::int64_t x) { return static_cast<double>(x * g.k * g.batch); };
         see({"A"}, elements(g.m) * static_cast<double>(size_of(g.dtype)));
         see({"B"}, elements(g.n) * static_cast<double>(size_of(g.b_is_weight ? g.weight_dtype : g.dtype)));
+      } else if (o.kind == OpKind::GroupedGemm) {
+        const GroupedGemmShape& g = o.grouped;
+        const auto bytes = [&](std::int64_t rows, Dtype type) {
+          return static_cast<double>(rows * g.k * size_of(type));
+        };
+        see({"A"}, bytes(g.m, g.dtype));
+        see({"B"}, bytes(g.active_groups() * g.n, g.weight_dtype));
       } else if (o.kind == OpKind::Attention) {
         const AttentionShape& a = o.attention;
         const auto elements = [&](std::int64_t extent) {

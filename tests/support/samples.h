@@ -81,6 +81,8 @@ inline ChipSpec random_chip(Random& r) {
   scale(c.vector.buffer, r.log_real(0.25, 4));
   c.vector.special_pipeline = r.chance(0.5) ? SpecialPipeline::Own : SpecialPipeline::Shared;
   c.vector.exchange = r.chance(0.5) ? Exchange::Registers : Exchange::L2;
+  c.moe.hbm_fraction = r.real(0.5, 1);
+  c.moe.gather_fraction = r.real(0.3, 1);
   c.attention.matrix_efficiency = r.real(0.4, 1);
   c.attention.softmax_overlap = r.real(0, 1);
   c.attention.resident_blocks = r.integer(1, 3);
@@ -127,17 +129,24 @@ inline std::string text(const Operator& o) {
         enum_name(a.pass), a.batch, a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_dim, a.latent,
         a.causal, name(a.dtype), name(a.kv_dtype));
   }
+  if (o.kind == OpKind::GroupedGemm) {
+    const GroupedGemmShape& g = o.grouped;
+    return fmt::format(
+        "grouped_gemm groups={} m={} n={} k={} active={} imbalance={} dtype={} weight_dtype={} "
+        "weight_copies={}",
+        g.groups, g.m, g.n, g.k, g.active, g.imbalance, name(g.dtype), name(g.weight_dtype), g.weight_copies);
+  }
   const RowwiseShape& w = o.rowwise;
-  return fmt::format("{} rows={} cols={} pass={} dtype={} residual={}", enum_name(o.kind), w.rows, w.cols,
-                     enum_name(w.pass), name(w.dtype), w.residual);
+  return fmt::format("{} rows={} cols={} pairs={} pass={} dtype={} residual={}", enum_name(o.kind), w.rows,
+                     w.cols, w.pairs, enum_name(w.pass), name(w.dtype), w.residual);
 }
 
 /// The classes of operators that the laws go through.
-enum class Class : std::uint8_t { Gemm, Prefill, Backward, Decode, Rowwise };
-inline constexpr std::array<std::string_view, 5> kClassNames = {
-    "Gemm", "AttentionForward", "AttentionBackward", "AttentionDecode", "Rowwise"};
-inline const std::vector<Class> kClasses = {Class::Gemm, Class::Prefill, Class::Backward, Class::Decode,
-                                            Class::Rowwise};
+enum class Class : std::uint8_t { Gemm, Prefill, Backward, Decode, Rowwise, Grouped };
+inline constexpr std::array<std::string_view, 6> kClassNames = {
+    "Gemm", "AttentionForward", "AttentionBackward", "AttentionDecode", "Rowwise", "GroupedGemm"};
+inline const std::vector<Class> kClasses = {Class::Gemm,   Class::Prefill, Class::Backward,
+                                            Class::Decode, Class::Rowwise, Class::Grouped};
 
 inline Operator random_gemm(Random& r, const ChipSpec& c) {
   std::vector<Dtype> types;
@@ -157,6 +166,27 @@ inline Operator random_gemm(Random& r, const ChipSpec& c) {
   o.gemm.weight_dtype = r.chance(0.2) ? Dtype::Int8 : o.gemm.dtype;
   o.gemm.b_is_weight = r.chance(0.7);
   o.gemm.weight_copies = r.chance(0.15) ? r.integer(1, 6) : 0;
+  return o;
+}
+
+inline Operator random_grouped_gemm(Random& r, const ChipSpec& c) {
+  const Operator product = random_gemm(r, c);
+  Operator o;
+  o.kind = OpKind::GroupedGemm;
+  o.name = "grouped_gemm";
+  GroupedGemmShape& g = o.grouped;
+  g.groups = r.log_integer(1, 64);
+  g.m = product.gemm.m;
+  g.n = product.gemm.n;
+  g.k = product.gemm.k;
+  g.dtype = product.gemm.dtype;
+  g.weight_dtype = product.gemm.weight_dtype;
+  g.weight_copies = product.gemm.weight_copies;
+  if (r.chance(0.4)) g.active = r.integer(1, std::min(g.groups, g.m));
+  if (r.chance(0.4)) {
+    const auto active = static_cast<double>(g.active_groups()), rows = static_cast<double>(g.m);
+    g.imbalance = r.real(1, std::max(1.0, (rows - active + 1) * active / rows));
+  }
   return o;
 }
 
@@ -196,12 +226,14 @@ inline Operator random_rowwise(Random& r) {
   o.rowwise.dtype = r.pick(std::vector<Dtype>{Dtype::Bf16, Dtype::Fp32, Dtype::Int8});
   o.rowwise.residual = r.chance(0.3);
   o.rowwise.cold = r.chance(0.3);
+  if (has_pairs(o.kind)) o.rowwise.pairs = r.log_integer(1, 65536);
   return o;
 }
 
 inline Operator random_operator(Random& r, const ChipSpec& c, Class kind) {
   if (kind == Class::Gemm) return random_gemm(r, c);
   if (kind == Class::Rowwise) return random_rowwise(r);
+  if (kind == Class::Grouped) return random_grouped_gemm(r, c);
   return random_attention(r, c, kind);
 }
 inline Operator random_operator(Random& r, const ChipSpec& c) {

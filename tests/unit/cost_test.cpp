@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "xpusim/core/error.h"
+#include "xpusim/ops/moe.h"
 
 namespace {
 
@@ -35,6 +38,81 @@ TEST(Cost, OfAGemmIsTwoFlopsPerProductAndEachOperandOnce) {
   EXPECT_DOUBLE_EQ(c.input_bytes, 3 * 7 * 2 * 2);
   EXPECT_DOUBLE_EQ(c.output_bytes, 3 * 5 * 2 * 2);
   EXPECT_EQ(c.vector_ops, 0);
+}
+
+Operator grouped(GroupedGemmShape shape) {
+  Operator o;
+  o.kind = OpKind::GroupedGemm;
+  o.grouped = shape;
+  return o;
+}
+
+TEST(Cost, OfAGroupedGemmReadsTheWeightsOfGroupsThatHaveRows) {
+  const Cost c = ops::cost(grouped({.groups = 8, .m = 3, .n = 5, .k = 7, .weight_dtype = Dtype::Int8}));
+  EXPECT_DOUBLE_EQ(c.matrix_flops.count(), 2 * 3 * 5 * 7);
+  EXPECT_DOUBLE_EQ(c.weight_bytes, 3 * 5 * 7) << "three rows reach three groups at most";
+  EXPECT_DOUBLE_EQ(c.input_bytes, 3 * 7 * 2);
+  EXPECT_DOUBLE_EQ(c.output_bytes, 3 * 5 * 2);
+  EXPECT_DOUBLE_EQ(ops::cost(grouped({.groups = 8, .m = 30, .n = 5, .k = 7, .active = 2})).weight_bytes,
+                   2 * 5 * 7 * 2);
+  EXPECT_EQ(ops::cost(grouped({.groups = 8, .m = 30, .n = 5, .k = 7, .weight_copies = 1})).weight_bytes, 0);
+}
+
+TEST(RowsOfGroups, AreEvenOrOneIsBusier) {
+  const auto rows = [](GroupedGemmShape g) {
+    std::vector<std::pair<std::int64_t, std::int64_t>> list;
+    for (const ops::GroupRows& x : ops::rows_of_groups(g)) list.emplace_back(x.rows, x.groups);
+    return list;
+  };
+  using List = std::vector<std::pair<std::int64_t, std::int64_t>>;
+  EXPECT_EQ(rows({.groups = 4, .m = 12}), (List{{3, 4}}));
+  EXPECT_EQ(rows({.groups = 4, .m = 14}), (List{{4, 2}, {3, 2}}));
+  EXPECT_EQ(rows({.groups = 4, .m = 2}), (List{{1, 2}}));
+  EXPECT_EQ(rows({.groups = 4, .m = 12, .imbalance = 2}), (List{{6, 1}, {2, 3}}));
+  EXPECT_EQ(rows({.groups = 4, .m = 13, .active = 3, .imbalance = 1.5}), (List{{7, 1}, {3, 2}}));
+}
+
+const Operator& named(const std::vector<Operator>& list, std::string_view name) {
+  return *std::find_if(list.begin(), list.end(), [&](const Operator& o) { return o.name == name; });
+}
+
+TEST(MoeLayer, GathersMultipliesAndSumsTheRowsOfThisRank) {
+  const ops::MoeLayer l{.tokens = 64,
+                        .hidden = 128,
+                        .inter = 32,
+                        .topk = 4,
+                        .experts = 16,
+                        .local_experts = 8,
+                        .rows = 128,
+                        .active = 8};
+  const std::vector<Operator> list = ops::moe_layer(l);
+  EXPECT_EQ(named(list, "route").rowwise.pairs, 64 * 4);
+  EXPECT_EQ(named(list, "permute").rowwise.rows, 128);
+  EXPECT_EQ(named(list, "up").grouped.n, 2 * 32) << "gate and up";
+  EXPECT_EQ(named(list, "up").grouped.k, 128);
+  EXPECT_EQ(named(list, "activation").rowwise.cols, 32);
+  EXPECT_EQ(named(list, "down").grouped.n, 128);
+  EXPECT_EQ(named(list, "down").grouped.k, 32);
+  const Cost sum = ops::cost(named(list, "finalize"));
+  EXPECT_DOUBLE_EQ(sum.input_bytes, 128 * (128 * 2 + 8)) << "each pair's row and weight, once";
+  EXPECT_DOUBLE_EQ(sum.output_bytes, 64 * 128 * 2);
+
+  ops::MoeLayer quantised = l;
+  quantised.dtype = Dtype::Fp8;
+  quantised.gated = false;
+  const std::vector<Operator> other = ops::moe_layer(quantised);
+  EXPECT_EQ(other.size(), list.size() + 2) << "scales, and the rows' quantisation";
+  EXPECT_EQ(named(other, "up").grouped.n, 32) << "no gate";
+  EXPECT_EQ(named(other, "permute").rowwise.dtype, Dtype::Fp8);
+}
+
+TEST(MoeLayer, SortsManyTokensInMoreKernels) {
+  ops::MoeLayer l{.tokens = 256, .topk = 8, .experts = 64, .local_experts = 64, .rows = 2048, .active = 64};
+  const std::size_t few = ops::moe_layer(l).size();
+  l.tokens = 257;
+  EXPECT_EQ(ops::moe_layer(l).size(), few + 2);
+  l.topk = 9;
+  EXPECT_GT(ops::moe_layer(l).size(), few + 2) << "selection of more than eight experts";
 }
 
 TEST(Cost, OfAGemmCountsWeightsInTheirOwnType) {

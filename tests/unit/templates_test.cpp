@@ -96,6 +96,7 @@ TEST(Candidates, ExistForEveryKindOnEveryShippedChip) {
       Operator o;
       o.kind = static_cast<OpKind>(kind);
       o.gemm.dtype = o.gemm.weight_dtype = o.attention.dtype = o.attention.kv_dtype = test::half_type(c);
+      o.grouped.dtype = o.grouped.weight_dtype = test::half_type(c);
       EXPECT_FALSE(candidates(o, c).empty()) << c.id << " " << kind;
     }
     for (const auto& [dtype, unused] : c.matrix.flops_per_cycle) {

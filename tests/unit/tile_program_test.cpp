@@ -125,6 +125,22 @@ TEST(BlockAt, OfAGridVisitsEveryTileAndSplitOnce) {
   }
 }
 
+TEST(BlockAt, OfGroupsGoesThroughOneAfterTheOther) {
+  TileProgram p;
+  p.raster = {.kind = Raster::Grid, .n_tiles = 2, .k_tiles = 10, .k_tiles_per_split = 10};
+  p.grids = {{.m_tiles = 2, .group_m = 2}, {.m_tiles = 1, .group_m = 1, .first_row = 2, .first_product = 1}};
+  p.shapes.emplace_back(4);      // one group of two rows of tiles
+  p.shapes.emplace_back(2 * 2);  // two of one
+  std::vector<std::tuple<std::uint32_t, std::int64_t, std::int64_t>> order;
+  for (std::int64_t i = 0; i < block_count(p); ++i) {
+    const Block b = block_at(p, i);
+    order.emplace_back(b.shape, b.first_tile[0] / 10, b.first_tile[1] / 10);
+  }
+  const std::vector<std::tuple<std::uint32_t, std::int64_t, std::int64_t>> expected{
+      {0, 0, 0}, {0, 1, 0}, {0, 0, 1}, {0, 1, 1}, {1, 2, 2}, {1, 2, 3}, {1, 3, 4}, {1, 3, 5}};
+  EXPECT_EQ(order, expected);
+}
+
 TEST(BlockAt, OfAGridKeepsAGroupOfRowsTogether) {
   TileProgram p;
   p.raster = {.kind = Raster::Grid, .m_tiles = 4, .n_tiles = 3, .group_m = 2};

@@ -111,6 +111,69 @@ TEST(MeasuredSet, ReadsTheScaleKernelOfALinearLayerInFp8) {
   EXPECT_TRUE(set_of(head + ",timing\n8,16,32,4.5,kernel\n").rows.front().before.empty());
 }
 
+const std::string kMoe =
+    "# chip=h100_sxm op=moe\nmoe_dtype,num_tokens,hidden_size,inter_size,topk,num_experts,moe_tp_size,"
+    "moe_ep_size,distribution,time_us\n";
+
+TEST(MeasuredSet, ReadsOneRanksLayerOfExperts) {
+  // Stride 16: token 0 goes to experts 0, 16, ...; token 1 to 8, 24, ... The first rank holds 0 to 31.
+  const MeasuredSet s = set_of(kMoe + "fp8,2,4096,1536,8,128,2,4,balanced,30\n");
+  const Measurement& m = s.rows.front();
+  EXPECT_EQ(m.op->name, "up");
+  const GroupedGemmShape& g = m.op->grouped;
+  EXPECT_EQ(g.groups, 32);
+  EXPECT_EQ(g.active, 4);
+  EXPECT_EQ(g.m, 4);
+  EXPECT_EQ(g.n, 2 * 1536 / 2);
+  EXPECT_EQ(g.k, 4096);
+  EXPECT_EQ(g.dtype, Dtype::Fp8);
+  EXPECT_EQ(g.weight_copies, 2) << "both products' weights pass between two uses";
+  EXPECT_TRUE(
+      std::any_of(m.before.begin(), m.before.end(), [](const Operator& o) { return o.name == "down"; }));
+}
+
+TEST(MeasuredSet, NamesWhatIsWrongWithALayerOfExperts) {
+  const auto wrong = [](const std::string& row) { return mistakes(kMoe + row + "\n"); };
+  EXPECT_THAT(wrong("fp8,2,4096,1536,200,128,1,1,balanced,30"), HasSubstr("200 of 128 experts"));
+  EXPECT_THAT(wrong("fp8,2,4096,1536,8,128,1,3,balanced,30"), HasSubstr("128 experts on 3 ranks"));
+  EXPECT_THAT(wrong("fp8,2,4096,1536,8,128,7,1,balanced,30"), HasSubstr("1536 columns on 7 ranks"));
+  EXPECT_THAT(wrong("fp9,2,4096,1536,8,128,1,1,balanced,30"), HasSubstr("moe_dtype: cannot read 'fp9'"));
+  EXPECT_THAT(wrong("fp8,0,4096,1536,8,128,1,1,balanced,30"), HasSubstr("num_tokens: cannot read '0'"));
+  EXPECT_THAT(wrong("fp8,nan,4096,1536,8,128,1,1,balanced,30"), HasSubstr("num_tokens: cannot read 'nan'"));
+  EXPECT_THAT(wrong("fp8,1e15,4096,1536,8,128,1,1,balanced,30"), HasSubstr("at most"));
+  EXPECT_THAT(wrong("fp8,2,4096,1536,8,128,1,1,skewed,30"), HasSubstr("distribution: cannot read 'skewed'"));
+  EXPECT_THAT(mistakes("# chip=h100_sxm op=moe\nnum_tokens,time_us\n1,1\n"),
+              HasSubstr("moe_dtype: missing column"));
+}
+
+TEST(MeasuredSet, SkipsFormatsOfWeightsWithoutAModel) {
+  EXPECT_EQ(set_of(kMoe + "w4afp8,2,4096,1536,8,128,1,1,balanced,30\n").rows.front().skipped,
+            "no model of w4afp8");
+}
+
+TEST(MeasuredSet, ReadsGroupedProducts) {
+  const std::string head = "# chip=ascend_910b2 op=moe\nop,groups,m_total,n,k,dtype,time_us,timing\n";
+  const MeasuredSet s = set_of(head + "grouped_gemm,32,1024,4096,1024,fp16,184,kernel\n");
+  EXPECT_EQ(s.rows.front().op->grouped.groups, 32);
+  EXPECT_EQ(s.rows.front().op->grouped.m, 1024);
+  EXPECT_EQ(s.rows.front().launch, Launch::Kernel);
+  EXPECT_EQ(set_of(head + "topk,32,1024,4096,1024,fp16,184,kernel\n").rows.front().skipped,
+            "no model of topk");
+  EXPECT_THAT(mistakes(head + "grouped_gemm,0,1024,4096,1024,fp16,184,kernel\n"),
+              HasSubstr("groups: cannot read '0'"));
+}
+
+TEST(Replay, AddsTheKernelsAroundTheExpertsProducts) {
+  const ChipSpec c = test::chip("h100_sxm");
+  const MeasuredSet set = set_of(kMoe + "bfloat16,16,4096,1536,8,128,1,8,balanced,100\n");
+  chip::Estimator e(c, chip::Fidelity::Bound, Launch::Graph);
+  double sum = e.time(*set.rows.front().op).total.count();
+  for (const Operator& o : set.rows.front().before) sum += e.time(o).total.count();
+  const SetReport report = replay(set, c, chip::Fidelity::Bound);
+  EXPECT_NEAR(report.samples.front().predicted_us, sum * 1e6, 1e-9 * sum * 1e6);
+  EXPECT_EQ(report.samples.front().operators, "grouped gemm");
+}
+
 TEST(MeasuredSet, ReadsShapesOfRowwiseOperators) {
   const std::string head = "# chip=ascend_910c op=vector\nop,shape,dtype,time_us\n";
   const RowwiseShape w = set_of(head + "swiglu,16x3200,bf16,5\n").rows.front().op->rowwise;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "xpusim/chip/kernel.h"
@@ -209,12 +210,14 @@ Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const Ch
   return e;
 }
 
-/// Cycles of the core with the most work. Equal blocks run in waves; unequal ones, longest first, leave an
-/// end of half a mean block at most.
-double busiest_core(const TileProgram& p, double sum, double longest, std::int64_t blocks,
+/// Cycles of the core with the most work. Unequal blocks, longest first, leave an end of half a mean block
+/// at most. Tiles of a grid are nearly equal: some core runs a whole number of them.
+double busiest_core(const TileProgram& p, double sum, double shortest, double longest, std::int64_t blocks,
                     std::int64_t cores) {
-  if (p.shapes.size() == 1) return d(ceil_div(blocks, cores)) * longest;
-  return std::max(longest, sum / d(cores) + sum / d(blocks) / 2);
+  const double waves = d(ceil_div(blocks, cores));
+  const double spread = std::max(longest, sum / d(cores) + sum / d(blocks) / 2);
+  if (p.shapes.size() > 1 && p.raster.kind != mapping::Raster::Grid) return spread;
+  return std::max(waves * shortest, std::min(spread, waves * longest));
 }
 
 }  // namespace
@@ -228,7 +231,10 @@ Seconds lower_bound(const Operator& o, const ChipSpec& chip) {
     cycles = c.matrix_flops.count() / (matrix_rate(chip, c.matrix_dtype).count() * cores);
   cycles = std::max({cycles, c.vector_ops / (chip.vector.ops_per_cycle.count() * units),
                      c.special_ops / (chip.vector.special_per_cycle.count() * units)});
-  return Seconds(std::max(cycles / chip.clock.max.count(), c.weight_bytes / achieved_hbm(chip).count()));
+  const double fraction = o.kind == OpKind::GroupedGemm && o.grouped.groups > 1 ? chip.moe.hbm_fraction
+                                                                                : chip.hbm.achieved_fraction;
+  return Seconds(
+      std::max(cycles / chip.clock.max.count(), c.weight_bytes / (chip.hbm.bandwidth * fraction).count()));
 }
 
 KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Seconds overhead) {
@@ -241,16 +247,17 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   const double around = ends.fill + ends.drain + p.block_start.count() * clock.count();
   const auto resident = d(p.resident_blocks);
   double steady = 0, primary = 0, exposed = 0;  // cycles, summed over blocks
-  double most = 0;
+  double most = 0, least = std::numeric_limits<double>::infinity();
   const mapping::BlockShape* longest = &p.shapes.front();
   resources.for_each(p.shapes, [&](const mapping::BlockShape& shape, const Resources::Block& b) {
     const double cycles = std::max(b.steady, (b.steady + around) / resident);
     exposed += (cycles - b.steady) * d(shape.count);
     steady += cycles * d(shape.count);
     primary += b.primary * d(shape.count);
+    least = std::min(least, cycles);
     if (cycles > most) most = cycles, longest = &shape;
   });
-  const double busiest = busiest_core(p, steady, most, blocks, chip.cores.count);
+  const double busiest = busiest_core(p, steady, least, most, blocks, chip.cores.count);
   const mapping::ProgramTotals all = mapping::totals(p);
   // What the last blocks write at their ends counts there.
   const double l2_write_cycles =
@@ -258,7 +265,7 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   const double l2_cycles =
       std::max(all.l2_read_bytes / chip.l2.bandwidth.count() * clock.count(), l2_write_cycles);
   const double hbm_cycles =
-      (p.hbm_read_bytes + p.hbm_write_bytes) / achieved_hbm(chip).count() * clock.count();
+      (p.hbm_read_bytes + p.hbm_write_bytes) / achieved_hbm(p, chip).count() * clock.count();
   const double shared = std::max(l2_cycles, hbm_cycles);
 
   const auto seconds = [&](double cycles) { return cycles / clock.count(); };
@@ -300,6 +307,10 @@ Hertz clock_under_cap(const TileProgram& p, const ChipSpec& chip) {
     clock = i > 0 && secant > 0 && secant <= highest ? secant : next;
   }
   return Hertz(clock);
+}
+
+BytesPerSecond achieved_hbm(const TileProgram& p, const ChipSpec& chip) {
+  return chip.hbm.bandwidth * p.hbm_fraction.value_or(chip.hbm.achieved_fraction);
 }
 
 Seconds launch_overhead(const ChipSpec& chip, Launch launch, OpKind kind) {

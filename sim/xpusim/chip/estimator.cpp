@@ -18,9 +18,15 @@ std::string content_key(const Operator& o) {
                        a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_extent(), a.latent,
                        a.prompt, a.causal, static_cast<int>(a.dtype), static_cast<int>(a.kv_dtype));
   }
+  if (o.kind == OpKind::GroupedGemm) {
+    const GroupedGemmShape& g = o.grouped;
+    return fmt::format("{} {} {} {} {} {} {} {} {} {}", kind, g.groups, g.m, g.n, g.k, g.active_groups(),
+                       g.imbalance, static_cast<int>(g.dtype), static_cast<int>(g.weight_dtype),
+                       g.weight_copies);
+  }
   const RowwiseShape& r = o.rowwise;
-  return fmt::format("{} {} {} {} {} {} {}", kind, r.rows, r.cols, static_cast<int>(r.pass),
-                     static_cast<int>(r.dtype), r.residual, r.cold);
+  return fmt::format("{} {} {} {} {} {} {} {}", kind, r.rows, r.cols, static_cast<int>(r.pass),
+                     static_cast<int>(r.dtype), r.residual, r.cold, r.pairs);
 }
 
 const KernelTime& Estimator::time(const Operator& o) {

@@ -68,7 +68,7 @@ class Compiler {
         ticks_per_cycle_(kTicksPerSecond / clock.count()),
         l2_read_ticks_per_byte_(kTicksPerSecond / chip.l2.bandwidth.count()),
         l2_write_ticks_per_byte_(kTicksPerSecond / chip.l2.write_bandwidth.count()),
-        hbm_ticks_per_byte_(kTicksPerSecond / achieved_hbm(chip).count()) {}
+        hbm_ticks_per_byte_(kTicksPerSecond / achieved_hbm(p, chip).count()) {}
 
   TimedShape shape(const mapping::BlockShape& s) const {
     TimedShape t;

@@ -52,6 +52,9 @@ struct KernelTime {
 /// The highest clock at which the program stays below the power cap (see PowerSpec).
 [[nodiscard]] Hertz clock_under_cap(const mapping::TileProgram&, const ChipSpec&);
 
+/// HBM bandwidth that a program's streams reach.
+[[nodiscard]] BytesPerSecond achieved_hbm(const mapping::TileProgram&, const ChipSpec&);
+
 [[nodiscard]] Seconds launch_overhead(const ChipSpec&, Launch, OpKind);
 
 /// Times operators of one chip: maps each to its best program and keeps the result, so that equal operators

@@ -140,6 +140,31 @@ void check_attention(const Operator& o, const std::string& path, Reader& r) {
                       "kv_len counts the new tokens too");
 }
 
+/// Rows that wait for each other are steps of the event kernel.
+constexpr std::int64_t kMostSerialRows = 1 << 20;
+
+/// Every active group has a row, and no more are active than there are.
+void check_groups(const Operator& o, const std::string& path, Reader& r) {
+  if (o.kind == OpKind::MoeDescribe && o.rowwise.rows > kMostSerialRows)
+    r.report_conflict({path + "rows"}, fmt::format("{} groups", o.rowwise.rows),
+                      fmt::format("at most {}", kMostSerialRows));
+  if (o.kind != OpKind::GroupedGemm) return;
+  const GroupedGemmShape& g = o.grouped;
+  const std::int64_t most = std::min(g.groups, g.m);
+  if (g.active > most)
+    r.report_conflict({path + "active", path + "m", path + "groups"},
+                      fmt::format("{} groups of {} cannot share {} rows", g.active, g.groups, g.m),
+                      fmt::format("at most {}", most));
+  const std::int64_t active = std::clamp<std::int64_t>(g.active_groups(), 1, std::max<std::int64_t>(most, 1));
+  const double highest =
+      static_cast<double>(g.m - active + 1) * static_cast<double>(active) / static_cast<double>(g.m);
+  if (g.imbalance > highest)
+    r.report_conflict({path + "imbalance", path + "m"},
+                      fmt::format("{} times the mean leaves no row for each of the {} other groups",
+                                  g.imbalance, active - 1),
+                      fmt::format("at most {:.4g}", highest));
+}
+
 void check_section(const Section& section, const std::string& path, Reader& r) {
   std::set<std::string_view> before;
   std::vector<std::string_view> names;
@@ -155,6 +180,7 @@ void check_section(const Section& section, const std::string& path, Reader& r) {
                                      : fmt::format("did you mean '{}'?", near));
     }
     check_attention(o, at, r);
+    check_groups(o, at, r);
     if (!before.insert(o.name).second)
       r.report_conflict({at + "name"}, in_quotes(o.name) + " is there already in this section",
                         "names are unique");
@@ -234,6 +260,7 @@ Operator read_operator(const Node& node) {
   Reader reader(node, "", Provenance::Plain);
   describe(reader, o);
   check_attention(o, "", reader);
+  check_groups(o, "", reader);
   reader.finish();
   return o;
 }

@@ -51,6 +51,21 @@ std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
   return list;
 }
 
+/// Columns of a weight that a grouped kernel's tile spans at least (those of CUTLASS for Hopper come with 128
+/// and more).
+constexpr std::int64_t kGroupedColumns = 128;
+
+/// A grouped kernel takes the tiles of all groups off one list. It does not split k, and has fewer shapes of
+/// tiles. A lone group is a plain product.
+std::vector<GemmTiling> grouped_gemm_tilings(const GroupedGemmShape& g, const ChipSpec& chip) {
+  const GemmShape busiest = busiest_product(g);
+  std::vector<GemmTiling> list = gemm_tilings(busiest, chip);
+  if (g.groups == 1) return list;
+  const std::int64_t columns = std::min(kGroupedColumns, round_up(g.n, gemm_grain(busiest, chip).n));
+  std::erase_if(list, [&](const GemmTiling& t) { return t.split_k > 1 || t.n < columns; });
+  return list;
+}
+
 std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const ChipSpec& chip) {
   std::vector<AttentionTiling> list;
   const std::int64_t packed = packed_heads(a, chip);
@@ -92,6 +107,8 @@ template <class Visit>
 void visit_candidates(const Operator& o, const ChipSpec& chip, const Visit& visit) {
   if (o.kind == OpKind::Gemm) {
     visit_fitting(o.gemm, chip, gemm_tilings(o.gemm, chip), gemm_program, visit);
+  } else if (o.kind == OpKind::GroupedGemm) {
+    visit_fitting(o.grouped, chip, grouped_gemm_tilings(o.grouped, chip), grouped_gemm_program, visit);
   } else if (o.kind == OpKind::Attention) {
     visit_fitting(o.attention, chip, attention_tilings(o.attention, chip), attention_program, visit);
   } else {

@@ -6,6 +6,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/mapping/builder.h"
 #include "xpusim/mapping/templates.h"
+#include "xpusim/ops/cost.h"
 
 namespace xpusim::mapping {
 namespace {
@@ -56,10 +57,19 @@ std::int64_t staging_depth(const GemmShape& g, const ChipSpec& chip, const GemmT
   return depth;
 }
 
-/// Writes the program of one tiling.
+/// Products of equally many rows, each with a weight of its own.
+struct Products {
+  std::int64_t m = 1, count = 1;
+  std::int64_t m_tiles = 1, tiles = 1;
+  double tile_m = 1;  ///< what a block computes, padding included
+  double a_bytes = 0, c_bytes = 0, a_tile = 0;
+};
+
+/// Writes the program of one tiling: of a GEMM's equal products, or of groups that differ in their rows.
 class GemmTemplate {
  public:
-  GemmTemplate(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) : g_(g), chip_(chip) {
+  GemmTemplate(const GemmShape& g, std::vector<Products> products, const ChipSpec& chip, const GemmTiling& t)
+      : g_(g), products_(std::move(products)), chip_(chip) {
     cut(t);
     b_.program.label = fmt::format("{}x{}x{:.0f}", t.m, t.n, block_k_);
     if (splits_ > 1) b_.program.label += fmt::format(" split {}", splits_);
@@ -68,24 +78,29 @@ class GemmTemplate {
   }
 
   TileProgram write() {
-    BlockShape block(tiles_ * splits_ * g_.batch);
-    product();
-    block.run(b_.body(), blocks_per_split_);
-    splits_ == 1 ? store() : store_split();
-    block.run(b_.body(), 1);
-    b_.program.shapes.push_back(block);
+    if (splits_ > 1) declare_partial_sums();
+    for (const Products& p : products_) {
+      BlockShape block(p.tiles * splits_ * p.count);
+      product(p);
+      block.run(b_.body(), blocks_per_split_);
+      splits_ == 1 ? store(p) : store_split(p);
+      block.run(b_.body(), 1);
+      b_.program.shapes.push_back(block);
+    }
     set_raster();
     return std::move(b_.program);
   }
 
  private:
   void cut(const GemmTiling& t) {
-    m_tiles_ = ceil_div(g_.m, t.m);
     n_tiles_ = ceil_div(g_.n, t.n);
-    tiles_ = m_tiles_ * n_tiles_;
     const Grain grain = gemm_grain(g_, chip_);
     const bool even = chip_.matrix.tile_shapes == TileShapes::Flexible;
-    tile_m_ = d(even ? round_up(ceil_div(g_.m, m_tiles_), grain.m) : t.m);
+    for (Products& p : products_) {
+      p.m_tiles = ceil_div(p.m, t.m);
+      p.tiles = p.m_tiles * n_tiles_;
+      p.tile_m = d(even ? round_up(ceil_div(p.m, p.m_tiles), grain.m) : t.m);
+    }
     tile_n_ = d(even ? round_up(ceil_div(g_.n, n_tiles_), grain.n) : t.n);
 
     depth_ = staging_depth(g_, chip_, t);
@@ -101,22 +116,30 @@ class GemmTemplate {
   }
 
   void declare_operands() {
-    a_bytes_ = d(g_.m * a_size(g_)) * d(g_.k);
     b_bytes_ = d(g_.n * b_size(g_)) * d(g_.k);
-    c_bytes_ = d(g_.m) * d(g_.n) * 2;  // 16-bit results, also of 8-bit operands
+    double all_a = 0, all_c = 0;
+    std::int64_t m_tiles = 0, weights = 0;
+    for (Products& p : products_) {
+      p.a_bytes = d(p.m * a_size(g_)) * d(g_.k);
+      p.c_bytes = d(p.m) * d(g_.n) * 2;  // 16-bit results, also of 8-bit operands
+      p.a_tile = p.a_bytes / d(p.m_tiles * k_blocks_);
+      all_a += p.a_bytes * d(p.count);
+      all_c += p.c_bytes * d(p.count);
+      m_tiles += p.m_tiles * p.count;
+      weights += p.count;
+    }
     const double l2 = d(chip_.l2.capacity.count());
-    const double batch = d(g_.batch);
+    const double all_b = b_bytes_ * d(weights);
     // Activations were written by the kernel before: in L2 while all that this one touches fits beside them.
-    const bool all_fit = (a_bytes_ + b_bytes_ + c_bytes_) * batch <= l2;
-    const double a_resident = all_fit || a_bytes_ * batch <= l2 / 2 ? 1 : 0;
+    const bool all_fit = all_a + all_b + all_c <= l2;
+    const double a_resident = all_fit || all_a <= l2 / 2 ? 1 : 0;
     // Weights that come round soon enough are still there.
-    const double between_uses = (a_bytes_ + c_bytes_ + b_bytes_ * d(g_.weight_copies)) * batch;
-    double b_resident = all_fit || b_bytes_ * batch <= l2 / 2 ? 1 : 0;
+    const double between_uses = all_a + all_c + all_b * d(g_.weight_copies);
+    double b_resident = all_fit || all_b <= l2 / 2 ? 1 : 0;
     if (g_.b_is_weight) b_resident = g_.weight_copies > 0 ? still_held(between_uses, chip_.l2) : 0;
-    a_tile_ = a_bytes_ / d(m_tiles_ * k_blocks_);
     b_tile_ = b_bytes_ / d(n_tiles_ * k_blocks_);
-    a_ = b_.operand({"A", m_tiles_ * k_blocks_ * g_.batch, a_tile_, a_resident});
-    w_ = b_.operand({"B", n_tiles_ * k_blocks_ * g_.batch, b_tile_, b_resident});
+    a_ = b_.operand({"A", m_tiles * k_blocks_, all_a / d(m_tiles * k_blocks_), a_resident});
+    w_ = b_.operand({"B", n_tiles_ * k_blocks_ * weights, b_tile_, b_resident});
     c_ = b_.operand({.name = "C", .write = true, .hbm_share = all_fit ? 0.0 : 1.0});
   }
 
@@ -129,29 +152,29 @@ class GemmTemplate {
   }
 
   /// One multicast read serves neighbouring cores: of the larger tile, where enough blocks want it at once.
-  void set_multicast(Access& a, Access& w) const {
+  void set_multicast(const Products& p, Access& a, Access& w) const {
     const std::int64_t cores = chip_.cores.multicast_cores;
-    const bool a_larger = tile_m_ >= tile_n_;
-    const bool a_shared = n_tiles_ >= cores && (a_larger || m_tiles_ < cores);
-    const bool w_shared = m_tiles_ >= cores && !a_shared;
+    const bool a_larger = p.tile_m >= tile_n_;
+    const bool a_shared = n_tiles_ >= cores && (a_larger || p.m_tiles < cores);
+    const bool w_shared = p.m_tiles >= cores && !a_shared;
     if (a_shared) a.l2_share = 1 / d(cores);
     if (w_shared) w.l2_share = 1 / d(cores);
   }
 
   /// One staging block's share of a tile.
-  void product() {
-    Access a{a_, a_tile_}, w{w_, b_tile_};
-    set_multicast(a, w);
+  void product(const Products& p) {
+    Access a{a_, p.a_tile}, w{w_, b_tile_};
+    set_multicast(p, a, w);
     b_.step(load(Engine::CopyIn, (a.bytes + w.bytes) / chip_.copy_in.port.count(), staging_, {a, w}));
 
     const double feeds = d(feeds_);
     const double rate = matrix_rate(chip_, g_.dtype).count() * chip_.matrix.issue_efficiency;
     const double depth = padded_block_k_ / feeds;
-    const double cycles = 2 * tile_m_ * tile_n_ * depth / rate;
+    const double cycles = 2 * p.tile_m * tile_n_ * depth / rate;
     const double feed =
-        (tile_m_ / chip_.operand_feed.a_rate.count() + tile_n_ / chip_.operand_feed.b_rate.count()) *
+        (p.tile_m / chip_.operand_feed.a_rate.count() + tile_n_ / chip_.operand_feed.b_rate.count()) *
         d(a_size(g_)) * depth;
-    const Flops flops(2 * d(g_.m) * d(g_.n) * d(g_.k) / (d(tiles_ * k_blocks_) * feeds));
+    const Flops flops(2 * d(p.m) * d(g_.n) * d(g_.k) / (d(p.tiles * k_blocks_) * feeds));
     for (std::int64_t i = 0; i < feeds_; ++i) {
       if (needs_feed(chip_)) {
         b_.step(compute(Engine::Feed, feed, {Input{staging_, i + 1 == feeds_}}, {fed_}));
@@ -162,83 +185,93 @@ class GemmTemplate {
     }
   }
 
-  void store() {
-    const double bytes = c_bytes_ / d(tiles_);
+  void store(const Products& p) {
+    const double bytes = p.c_bytes / d(p.tiles);
     b_.step(post(Engine::Store, bytes / chip_.store.rate.count(), {sums_}, kNone, {c_, bytes}));
+  }
+
+  void declare_partial_sums() {
+    sums_out_ = b_.operand({.name = "partial sums", .write = true, .hbm_share = 0});
+    sums_in_ = b_.operand({.name = "partial sums", .resident = 1});
+    met_ = b_.buffer("partial sums in L2", 2);
+    synchronised_ = b_.buffer("sums of all splits", 2);
+    gathered_ = b_.buffer("gathered sums", 2);
+    slice_ = b_.buffer("slice of the tile", 2);
   }
 
   /// The fp32 sums of a tile's splits meet in L2; each split's block then adds up and writes its slice of the
   /// tile.
-  void store_split() {
-    const auto sums_out = b_.operand({.name = "partial sums", .write = true, .hbm_share = 0});
-    const auto sums_in = b_.operand({.name = "partial sums", .resident = 1});
-    const auto met = b_.buffer("partial sums in L2", 2);
-    const auto synchronised = b_.buffer("sums of all splits", 2);
-    const auto gathered = b_.buffer("gathered sums", 2);
-    const auto slice = b_.buffer("slice of the tile", 2);
-    const double c_tile = c_bytes_ / d(tiles_);
+  void store_split(const Products& p) {
+    const double c_tile = p.c_bytes / d(p.tiles);
     const double partial = 2 * c_tile;  // fp32 for 16 bit
     const double slice_bytes = c_tile / d(splits_);
     const double units = d(chip_.vector.units_per_core);
-    b_.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met, {sums_out, partial}));
-    b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{met}}, {synchronised}));
-    b_.step(load(Engine::VectorIn, partial / units / chip_.vector.read_port.count(), gathered,
-                 {Access{sums_in, partial}}, Input{synchronised}));
+    b_.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met_, {sums_out_, partial}));
+    b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{met_}}, {synchronised_}));
+    b_.step(load(Engine::VectorIn, partial / units / chip_.vector.read_port.count(), gathered_,
+                 {Access{sums_in_, partial}}, Input{synchronised_}));
     b_.step(compute(Engine::Vector, partial / 4 / units / chip_.vector.ops_per_cycle.count(),
-                    {Input{gathered}}, {slice}));
-    b_.step(post(Engine::Store, slice_bytes / chip_.store.rate.count(), {slice}, kNone, {c_, slice_bytes}));
+                    {Input{gathered_}}, {slice_}));
+    b_.step(post(Engine::Store, slice_bytes / chip_.store.rate.count(), {slice_}, kNone, {c_, slice_bytes}));
   }
 
   void set_raster() {
     RasterSpec& r = b_.program.raster;
     r.kind = Raster::Grid;
-    r.m_tiles = m_tiles_;
     r.n_tiles = n_tiles_;
     r.splits = splits_;
-    r.batch = g_.batch;
     r.k_tiles = k_blocks_;
     r.k_tiles_per_split = blocks_per_split_;
-    // A wave of r rows and c columns of tiles (r c = cores) reads r tile_m + c tile_n: least where the two
-    // are equal.
-    const double at_once = d(std::min(chip_.cores.count, tiles_));
-    r.group_m = std::clamp<std::int64_t>(std::llround(std::sqrt(at_once * tile_n_ / tile_m_)), 1, m_tiles_);
-
-    const double batch = d(g_.batch);
-    b_.program.hbm_read_bytes = hbm_reads(d(r.group_m)) * batch;
-    b_.program.hbm_write_bytes =
-        b_.program.operands[static_cast<std::size_t>(c_)].hbm_share * c_bytes_ * batch;
+    const double written = b_.program.operands[static_cast<std::size_t>(c_)].hbm_share;
+    GridRows rows;
+    for (const Products& p : products_) {
+      rows.m_tiles = p.m_tiles;
+      // A wave of r rows and c columns of tiles (r c = cores) reads r tile_m + c tile_n: least where the two
+      // are equal.
+      const double at_once = d(std::min(chip_.cores.count, p.tiles));
+      rows.group_m =
+          std::clamp<std::int64_t>(std::llround(std::sqrt(at_once * tile_n_ / p.tile_m)), 1, p.m_tiles);
+      b_.program.grids.push_back(rows);
+      rows.first_row += p.m_tiles * p.count;
+      rows.first_product += p.count;
+      b_.program.hbm_read_bytes += hbm_reads(p, d(b_.program.grids.back().group_m)) * d(p.count);
+      b_.program.hbm_write_bytes += written * p.c_bytes * d(p.count);
+    }
   }
 
   /// Closed-form HBM reads of one product. Where both operands fit L2, each is read once. Else the rows of a
   /// raster group stay while its columns pass, if a group's rows fit; else every wave reads its operands
   /// anew.
-  [[nodiscard]] double hbm_reads(double group_m) const {
+  [[nodiscard]] double hbm_reads(const Products& p, double group_m) const {
     const double l2 = d(chip_.l2.capacity.count());
     const double compulsory =
-        a_bytes_ * (1 - b_.program.operands[0].resident) + b_bytes_ * (1 - b_.program.operands[1].resident);
-    if (a_bytes_ + b_bytes_ <= l2) return compulsory;
-    const double at_once = std::min(d(chip_.cores.count) / d(splits_), d(tiles_));
+        p.a_bytes * (1 - b_.program.operands[0].resident) + b_bytes_ * (1 - b_.program.operands[1].resident);
+    if (p.a_bytes + b_bytes_ <= l2) return compulsory;
+    const double at_once = std::min(d(chip_.cores.count) / d(splits_), d(p.tiles));
     const double columns = std::clamp(at_once / group_m, 1.0, d(n_tiles_));
-    const double a_of_group = a_bytes_ * group_m / d(m_tiles_);
+    const double a_of_group = p.a_bytes * group_m / d(p.m_tiles);
     const double b_of_wave = b_bytes_ * columns / d(n_tiles_);
-    const double groups = std::ceil(d(m_tiles_) / group_m);
-    const double reads = a_of_group + b_of_wave <= l2 ? a_bytes_ + b_bytes_ * groups
-                                                      : (a_of_group + b_of_wave) * d(tiles_) / at_once;
+    const double groups = std::ceil(d(p.m_tiles) / group_m);
+    const double reads = a_of_group + b_of_wave <= l2 ? p.a_bytes + b_bytes_ * groups
+                                                      : (a_of_group + b_of_wave) * d(p.tiles) / at_once;
     return std::max(compulsory, reads);
   }
 
-  const GemmShape& g_;
+  const GemmShape g_;  ///< m: of the busiest product
+  std::vector<Products> products_;
   const ChipSpec& chip_;
-  std::int64_t m_tiles_ = 1, n_tiles_ = 1, tiles_ = 1;
+  std::int64_t n_tiles_ = 1;
   std::int64_t depth_ = 1;     ///< of a staging block at most
   std::int64_t k_blocks_ = 1;  ///< staging blocks along k, all splits together
   std::int64_t splits_ = 1, blocks_per_split_ = 1;
-  std::int64_t feeds_ = 1;          ///< loads of the operand buffers from one staging block
-  double tile_m_ = 1, tile_n_ = 1;  ///< what a block computes, padding included
-  double block_k_ = 1;              ///< of a staging block on average
-  double padded_block_k_ = 1;       ///< what the matrix engine computes of it
-  double a_bytes_ = 0, b_bytes_ = 0, c_bytes_ = 0, a_tile_ = 0, b_tile_ = 0;
+  std::int64_t feeds_ = 1;     ///< loads of the operand buffers from one staging block
+  double tile_n_ = 1;          ///< what a block computes, padding included
+  double block_k_ = 1;         ///< of a staging block on average
+  double padded_block_k_ = 1;  ///< what the matrix engine computes of it
+  double b_bytes_ = 0, b_tile_ = 0;
   std::int8_t a_ = kNone, w_ = kNone, c_ = kNone, staging_ = kNone, sums_ = kNone, fed_ = kNone;
+  std::int8_t sums_out_ = kNone, sums_in_ = kNone, met_ = kNone, synchronised_ = kNone, gathered_ = kNone,
+              slice_ = kNone;
   Builder b_;
 };
 
@@ -259,7 +292,31 @@ std::optional<Misfit> misfit(const GemmShape& g, const ChipSpec& chip, const Gem
 
 TileProgram gemm_program(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
   if (const auto m = misfit(g, chip, t)) throw InfeasibleError(describe_misfit(chip, t.m, t.n, *m));
-  return GemmTemplate(g, chip, t).write();
+  return GemmTemplate(g, {{.m = g.m, .count = g.batch}}, chip, t).write();
+}
+
+GemmShape busiest_product(const GroupedGemmShape& g) {
+  return {.m = ops::rows_of_groups(g).front().rows,
+          .n = g.n,
+          .k = g.k,
+          .dtype = g.dtype,
+          .weight_dtype = g.weight_dtype,
+          .weight_copies = g.weight_copies};
+}
+
+std::optional<Misfit> misfit(const GroupedGemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
+  return misfit(busiest_product(g), chip, t);
+}
+
+TileProgram grouped_gemm_program(const GroupedGemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
+  const GemmShape busiest = busiest_product(g);
+  if (const auto m = misfit(busiest, chip, t)) throw InfeasibleError(describe_misfit(chip, t.m, t.n, *m));
+  std::vector<Products> products;
+  for (const ops::GroupRows& rows : ops::rows_of_groups(g))
+    products.push_back({.m = rows.rows, .count = rows.groups});
+  TileProgram program = GemmTemplate(busiest, std::move(products), chip, t).write();
+  if (g.groups > 1) program.hbm_fraction = chip.moe.hbm_fraction;
+  return program;
 }
 
 }  // namespace xpusim::mapping

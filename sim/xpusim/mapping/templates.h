@@ -30,6 +30,8 @@ struct AttentionTiling {
 struct Grain {
   std::int64_t m, n;
 };
+/// The product of one group, the busiest: what all groups' tiles are laid out for.
+[[nodiscard]] GemmShape busiest_product(const GroupedGemmShape&);
 [[nodiscard]] Grain gemm_grain(const GemmShape&, const ChipSpec&);
 
 /// Why a tiling does not run on a chip: the buffer that is too small for it.
@@ -41,11 +43,13 @@ struct Misfit {
                                           const Misfit&);
 
 [[nodiscard]] std::optional<Misfit> misfit(const GemmShape&, const ChipSpec&, const GemmTiling&);
+[[nodiscard]] std::optional<Misfit> misfit(const GroupedGemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] std::optional<Misfit> misfit(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
 
 /// The program of one tiling. Throws InfeasibleError when it does not fit the chip's buffers (says which, by
 /// how much).
 [[nodiscard]] TileProgram gemm_program(const GemmShape&, const ChipSpec&, const GemmTiling&);
+[[nodiscard]] TileProgram grouped_gemm_program(const GroupedGemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] TileProgram attention_program(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
 [[nodiscard]] TileProgram rowwise_program(const Operator&, const ChipSpec&);
 

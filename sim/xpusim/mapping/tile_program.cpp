@@ -10,23 +10,36 @@ namespace {
 struct TilePlace {
   std::int64_t m, n;
 };
-TilePlace tile_place(const RasterSpec& r, std::int64_t tile) {
-  const std::int64_t group_size = r.group_m * r.n_tiles;
+TilePlace tile_place(const GridRows& r, std::int64_t n_tiles, std::int64_t tile) {
+  const std::int64_t group_size = r.group_m * n_tiles;
   const std::int64_t first_m = tile / group_size * r.group_m;
   const std::int64_t rows = std::min(r.group_m, r.m_tiles - first_m);
   tile %= group_size;
   return {first_m + tile % rows, tile / rows};
 }
 
-Block grid_block(const RasterSpec& r, std::int64_t index) {
-  const std::int64_t split = index % r.splits;
-  const std::int64_t tiles = r.m_tiles * r.n_tiles;
-  const TilePlace at = tile_place(r, index / r.splits % tiles);
-  const std::int64_t batch = index / (r.splits * tiles);
-  const std::int64_t k0 = split * r.k_tiles_per_split;
+/// The shape that holds block `index`, which becomes its number in that shape.
+std::uint32_t shape_of(const TileProgram& p, std::int64_t& index) {
+  std::uint32_t shape = 0;
+  for (; index >= p.shapes[shape].count; ++shape) index -= p.shapes[shape].count;
+  return shape;
+}
+
+Block grid_block(const TileProgram& p, std::int64_t index) {
+  const RasterSpec& r = p.raster;
+  GridRows rows{r.m_tiles, r.group_m};
   Block b;
-  b.first_tile[0] = (batch * r.m_tiles + at.m) * r.k_tiles + k0;
-  b.first_tile[1] = (batch * r.n_tiles + at.n) * r.k_tiles + k0;
+  if (!p.grids.empty()) {
+    b.shape = shape_of(p, index);
+    rows = p.grids[b.shape];
+  }
+  const std::int64_t split = index % r.splits;
+  const std::int64_t tiles = rows.m_tiles * r.n_tiles;
+  const TilePlace at = tile_place(rows, r.n_tiles, index / r.splits % tiles);
+  const std::int64_t product = index / (r.splits * tiles);
+  const std::int64_t k0 = split * r.k_tiles_per_split;
+  b.first_tile[0] = (rows.first_row + product * rows.m_tiles + at.m) * r.k_tiles + k0;
+  b.first_tile[1] = ((rows.first_product + product) * r.n_tiles + at.n) * r.k_tiles + k0;
   return b;
 }
 
@@ -59,14 +72,14 @@ std::int64_t block_count(const TileProgram& p) {
 Block block_at(const TileProgram& p, std::int64_t index) {
   switch (p.raster.kind) {
     case Raster::Grid:
-      return grid_block(p.raster, index);
+      return grid_block(p, index);
     case Raster::Heads:
       return heads_block(p, index);
     case Raster::Rows:
       break;
   }
   Block b;
-  for (; index >= p.shapes[b.shape].count; ++b.shape) index -= p.shapes[b.shape].count;
+  b.shape = shape_of(p, index);
   return b;
 }
 

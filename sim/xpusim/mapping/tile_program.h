@@ -2,6 +2,7 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -119,11 +120,18 @@ enum class Raster : std::uint8_t {
 struct RasterSpec {
   Raster kind = Raster::Rows;
   std::int64_t m_tiles = 1, n_tiles = 1, splits = 1, group_m = 1;
-  std::int64_t batch = 1;    ///< products (Grid), or query heads of all sequences (Heads)
+  std::int64_t batch = 1;    ///< products of a shape (Grid), or query heads of all sequences (Heads)
   std::int64_t k_tiles = 1;  ///< tags along k of one row (Grid), or along the keys of one head (Heads)
   std::int64_t k_tiles_per_split = 1;
   std::int64_t heads_at_once = 1;  ///< Heads: of a group, whose keys and values fit L2 together
   std::int64_t heads_per_kv = 1;   ///< Heads: query heads that read one key head
+};
+
+/// Grid: what differs between the shapes of a program. Products of fewer rows have fewer rows of tiles.
+struct GridRows {
+  std::int64_t m_tiles = 1, group_m = 1;
+  std::int64_t first_row = 0;      ///< of tiles of A, before this shape's
+  std::int64_t first_product = 0;  ///< before this shape's
 };
 
 struct TileProgram {
@@ -132,13 +140,15 @@ struct TileProgram {
   std::vector<Body> bodies;
   std::vector<BlockShape> shapes;
   RasterSpec raster;
+  std::vector<GridRows> grids;  ///< Grid of several shapes: of each; empty: the raster describes the only one
   std::vector<BufferSlots> buffers;
   std::vector<Operand> operands;
   /// Blocks that one core runs at a time: the start and the end of a block hide behind the others.
   std::int64_t resident_blocks = std::numeric_limits<std::int64_t>::max();
-  Seconds block_start;              ///< of a core, for each block, before its first step
-  Engine primary = Engine::Matrix;  ///< the engine whose idle time the breakdown explains
-  double hbm_read_bytes = 0;        ///< closed-form estimate for bound(); execution finds its own
+  Seconds block_start;                 ///< of a core, for each block, before its first step
+  std::optional<double> hbm_fraction;  ///< of the peak that its streams reach; default: the chip's
+  Engine primary = Engine::Matrix;     ///< the engine whose idle time the breakdown explains
+  double hbm_read_bytes = 0;           ///< closed-form estimate for bound(); execution finds its own
   double hbm_write_bytes = 0;
 };
 

@@ -1,5 +1,8 @@
 #include "xpusim/ops/cost.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "xpusim/core/error.h"
 
 namespace xpusim::ops {
@@ -16,6 +19,17 @@ Cost gemm_cost(const GemmShape& g) {
   (cold ? c.weight_bytes : c.input_bytes) = b_bytes;
   c.input_bytes += d(g.m) * d(g.k) * d(g.batch) * d(size_of(g.dtype));
   c.output_bytes = d(g.m) * d(g.n) * d(g.batch) * 2;  // 16-bit results, also of 8-bit operands
+  return c;
+}
+
+Cost grouped_gemm_cost(const GroupedGemmShape& g) {
+  Cost c;
+  c.matrix_flops = Flops(2 * d(g.m) * d(g.n) * d(g.k));
+  c.matrix_dtype = g.dtype;
+  const double weights = d(g.active_groups()) * d(g.n) * d(g.k) * d(size_of(g.weight_dtype));
+  (g.weight_copies == 0 ? c.weight_bytes : c.input_bytes) = weights;
+  c.input_bytes += d(g.m) * d(g.k) * d(size_of(g.dtype));
+  c.output_bytes = d(g.m) * d(g.n) * 2;
   return c;
 }
 
@@ -42,6 +56,33 @@ Cost attention_cost(const AttentionShape& a) {
   return c;
 }
 
+/// Bytes of a pair in memory: the number of its expert and its weight, or its place.
+constexpr double kPairBytes = 8;
+constexpr double kKeyBytes = 4;  ///< of a pair while it is sorted: its expert, or its place
+
+/// Route: reads the router's scores of each row, takes the best and writes them as pairs. Sort: counts the
+/// pairs of each expert and gives them places by expert. Finalize: reads each pair's row, once, and writes
+/// the weighted sum of a token's rows.
+Cost cost_of_pairs(const Operator& o, const RowwiseCost& r) {
+  const double pairs = d(o.rowwise.pairs);
+  const double rows = d(o.rowwise.rows) * d(o.rowwise.cols) * d(size_of(o.rowwise.dtype));
+  Cost c;
+  if (o.kind == OpKind::MoeFinalize) {
+    c.vector_ops = pairs * d(o.rowwise.cols) * r.ops;
+    c.input_bytes = pairs * (d(o.rowwise.cols) * d(size_of(o.rowwise.dtype)) + kPairBytes);
+    c.output_bytes = rows;
+  } else if (o.kind == OpKind::MoeRoute) {
+    c.vector_ops = d(o.rowwise.rows) * d(o.rowwise.cols) * r.ops;
+    c.special_ops = d(o.rowwise.rows) * d(o.rowwise.cols) * r.special;
+    c.input_bytes = rows;
+    c.output_bytes = pairs * kPairBytes;
+  } else {
+    c.vector_ops = pairs * r.ops;
+    c.input_bytes = c.output_bytes = pairs * kKeyBytes;
+  }
+  return c;
+}
+
 Cost rowwise_op_cost(const Operator& o) {
   RowwiseCost r = rowwise_cost(o.kind, o.rowwise.pass);
   if (o.rowwise.residual) {
@@ -49,6 +90,7 @@ Cost rowwise_op_cost(const Operator& o) {
     ++r.writes;
     ++r.ops;
   }
+  if (has_pairs(o.kind)) return cost_of_pairs(o, r);
   const double elements = d(o.rowwise.rows) * d(o.rowwise.cols);
   const double bytes = d(size_of(o.rowwise.dtype));
   Cost c;
@@ -69,6 +111,27 @@ double causal_share(const AttentionShape& a) {
   if (!a.causal) return 1;
   // Row i of the last q_len rows sees kv_len - q_len + i + 1 keys.
   return (d(a.kv_len) - (d(a.q_len) - 1) / 2) / d(a.kv_len);
+}
+
+std::vector<GroupRows> rows_of_groups(const GroupedGemmShape& g) {
+  const std::int64_t active = g.active_groups();
+  check_invariant(active >= 1 && active <= g.m, "each active group has a row");
+  std::vector<GroupRows> list;
+  const auto add_even = [&list](std::int64_t rows, std::int64_t groups) {
+    if (groups == 0) return;
+    const std::int64_t more = rows % groups;
+    if (more > 0) list.push_back({rows / groups + 1, more});
+    list.push_back({rows / groups, groups - more});
+  };
+  const auto busiest = std::clamp<std::int64_t>(std::llround(g.imbalance * d(g.m) / d(active)),
+                                                ceil_div(g.m, active), g.m - (active - 1));
+  if (g.imbalance == 1) {
+    add_even(g.m, active);
+  } else {
+    list.push_back({busiest, 1});
+    add_even(g.m - busiest, active - 1);
+  }
+  return list;
 }
 
 RowwiseCost rowwise_cost(OpKind kind, Pass pass) {
@@ -100,6 +163,14 @@ RowwiseCost rowwise_cost(OpKind kind, Pass pass) {
       return {.reads = 1, .writes = 1, .state_read = 12, .state_write = 12, .ops = 12, .special = 2};
     case OpKind::Quantize:
       return {.ops = 4};
+    case OpKind::MoeRoute:  // softmax, and a comparison of each score with the best so far
+      return {.ops = 6, .special = 1};
+    case OpKind::MoeSort:  // per pair: compare, count, add the places before, store
+      return {.ops = 4};
+    case OpKind::MoeFinalize:  // a conversion and a fused multiply-add of each source's element
+      return {.ops = 2};
+    case OpKind::MoePermute:
+    case OpKind::MoeDescribe:
     case OpKind::Copy:
       return {.ops = 1};
     default:
@@ -110,6 +181,7 @@ RowwiseCost rowwise_cost(OpKind kind, Pass pass) {
 Cost cost(const Operator& o) {
   if (o.kind == OpKind::Gemm) return gemm_cost(o.gemm);
   if (o.kind == OpKind::Attention) return attention_cost(o.attention);
+  if (o.kind == OpKind::GroupedGemm) return grouped_gemm_cost(o.grouped);
   if (is_rowwise(o.kind)) return rowwise_op_cost(o);
   return {};
 }

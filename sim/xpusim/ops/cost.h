@@ -1,4 +1,6 @@
 #pragma once
+#include <vector>
+
 #include "xpusim/core/units.h"
 #include "xpusim/spec/graph.h"
 
@@ -15,6 +17,14 @@ struct Cost {
   double output_bytes = 0;  ///< written
 };
 [[nodiscard]] Cost cost(const Operator&);
+
+/// Groups of a grouped GEMM that have equally many rows.
+struct GroupRows {
+  std::int64_t rows = 0, groups = 0;
+};
+/// The rows of the active groups, busiest first: they add up to the operator's. An even spread leaves groups
+/// that differ by one row; imbalance gives one group more and leaves the others even.
+[[nodiscard]] std::vector<GroupRows> rows_of_groups(const GroupedGemmShape&);
 
 /// Per element of a row-wise operator: bytes of state beside the elements themselves, and operations. The
 /// operation counts are those of the straightforward fused kernel.

@@ -35,6 +35,7 @@ std::string_view accuracy_class(const Operator& o) {
     if (o.attention.pass == Pass::Backward) return "attention backward";
     return o.attention.decodes() ? "attention decode" : "attention prefill";
   }
+  if (o.kind == OpKind::GroupedGemm) return "grouped gemm";
   return "row-wise";
 }
 
@@ -46,6 +47,9 @@ std::vector<std::pair<std::string_view, double>> accuracy_extents(const Operator
             {"kv_len", d(o.attention.kv_len)},
             {"heads", d(o.attention.heads)},
             {"head_dim", d(o.attention.head_dim)}};
+  if (o.kind == OpKind::GroupedGemm)
+    return {
+        {"groups", d(o.grouped.groups)}, {"m", d(o.grouped.m)}, {"n", d(o.grouped.n)}, {"k", d(o.grouped.k)}};
   if (is_rowwise(o.kind)) return {{"elements", d(o.rowwise.rows) * d(o.rowwise.cols)}};
   return {};
 }

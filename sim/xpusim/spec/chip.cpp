@@ -131,6 +131,13 @@ void describe(Fields& f, AttentionSpec& c) {
              at_least(0));
 }
 
+void describe(Fields& f, MoeSpec& c) {
+  f.required("hbm_fraction", c.hbm_fraction, "part of the memory's peak that grouped products reach",
+             fraction());
+  f.required("gather_fraction", c.gather_fraction,
+             "part of the memory's peak of kernels that move rows by index", fraction());
+}
+
 void describe(Fields& f, OverheadSpec& c) {
   f.required("kernel_launch", c.kernel_launch, "between kernels launched one by one", at_least(0));
   f.required("graph_node", c.graph_node, "between kernels of a captured graph", at_least(0));
@@ -164,6 +171,7 @@ void describe(Fields& f, ChipSpec& c) {
   f.required("hbm", c.hbm, "memory of one die");
   f.optional("die_to_die", c.die_to_die, "link between the dies of a package");
   f.required("attention", c.attention, "attention kernels");
+  f.required("moe", c.moe, "kernels of a mixture of experts");
   f.required("overheads", c.overheads, "host and scheduler costs");
 }
 

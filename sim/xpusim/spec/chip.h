@@ -155,6 +155,12 @@ struct AttentionSpec {
   Seconds decode_setup;
 };
 
+/// How kernels of a mixture of experts use the memory.
+struct MoeSpec {
+  double hbm_fraction = 0.85;     ///< of hbm.bandwidth, by grouped products: cores take tile after tile
+  double gather_fraction = 0.55;  ///< of hbm.bandwidth, by rows that are moved by index
+};
+
 struct OverheadSpec {
   Seconds kernel_launch;  ///< between kernels launched one by one
   Seconds graph_node;     ///< between kernels of a captured graph
@@ -186,6 +192,7 @@ struct ChipSpec {
   HbmSpec hbm;  ///< per die
   std::optional<DieToDieSpec> die_to_die;
   AttentionSpec attention;
+  MoeSpec moe;
   OverheadSpec overheads;
 };
 
@@ -204,6 +211,7 @@ void describe(Fields&, L2Spec&);
 void describe(Fields&, HbmSpec&);
 void describe(Fields&, DieToDieSpec&);
 void describe(Fields&, AttentionSpec&);
+void describe(Fields&, MoeSpec&);
 void describe(Fields&, OverheadSpec&);
 void describe(Fields&, ChipSpec&);
 

@@ -8,8 +8,11 @@ const Range kExtent = between(1, 1LL << 40);
 void describe_shape(Fields& f, Operator& o) {
   if (o.kind == OpKind::Gemm) return describe(f, o.gemm);
   if (o.kind == OpKind::Attention) return describe(f, o.attention);
+  if (o.kind == OpKind::GroupedGemm) return describe(f, o.grouped);
   if (is_collective(o.kind)) return describe(f, o.collective);
   describe(f, o.rowwise);
+  if (has_pairs(o.kind))
+    f.required("pairs", o.rowwise.pairs, "pairs of a row (token) and an expert", kExtent);
 }
 
 }  // namespace
@@ -25,6 +28,22 @@ void describe(Fields& f, GemmShape& c) {
   f.optional("weight_copies", c.weight_copies, "launches until the same weights come round; 0: never",
              between(0, 1 << 20));
   f.optional("b_is_weight", c.b_is_weight, "B is read from HBM; false: an activation just written");
+}
+
+void describe(Fields& f, GroupedGemmShape& c) {
+  f.required("groups", c.groups, "weights of k x n, one a group (expert)", between(1, 1 << 20));
+  f.required("m", c.m, "rows of all groups together", kExtent);
+  f.required("n", c.n, "columns of C and of each weight", kExtent);
+  f.required("k", c.k, "depth of the products", kExtent);
+  f.optional("active", c.active, "groups that have rows; 0: as many as there are rows for",
+             between(0, 1 << 20));
+  f.optional("imbalance", c.imbalance, "rows of the busiest group over the mean of the active ones",
+             between(1, 1 << 20));
+  f.optional("dtype", c.dtype, "operand type of the products");
+  if (f.reads()) c.weight_dtype = c.dtype;
+  f.optional("weight_dtype", c.weight_dtype, "type of the weights in memory; default: dtype");
+  f.optional("weight_copies", c.weight_copies, "launches until the same weights come round; 0: never",
+             between(0, 1 << 20));
 }
 
 void describe(Fields& f, AttentionShape& c) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ namespace xpusim {
 enum class OpKind : std::uint8_t {
   Gemm,
   Attention,
+  GroupedGemm,
   Softmax,
   RmsNorm,
   LayerNorm,
@@ -24,16 +26,22 @@ enum class OpKind : std::uint8_t {
   CrossEntropy,
   Optimizer,
   Quantize,
+  MoeRoute,
+  MoeSort,
+  MoeFinalize,
+  MoePermute,
+  MoeDescribe,
   Copy,
   AllReduce,
   AllGather,
   ReduceScatter,
   AllToAll,
 };
-inline constexpr std::array<std::string_view, 18> kOpKindNames = {
-    "gemm",     "attention", "softmax",    "rmsnorm",    "layernorm",      "swiglu",
-    "gelu",     "add",       "rope",       "embedding",  "cross_entropy",  "optimizer",
-    "quantize", "copy",      "all_reduce", "all_gather", "reduce_scatter", "all_to_all"};
+inline constexpr std::array<std::string_view, 24> kOpKindNames = {
+    "gemm",         "attention", "grouped_gemm", "softmax",    "rmsnorm",        "layernorm",
+    "swiglu",       "gelu",      "add",          "rope",       "embedding",      "cross_entropy",
+    "optimizer",    "quantize",  "moe_route",    "moe_sort",   "moe_finalize",   "moe_permute",
+    "moe_describe", "copy",      "all_reduce",   "all_gather", "reduce_scatter", "all_to_all"};
 template <>
 struct EnumNames<OpKind> {
   static constexpr std::span<const std::string_view> value = kOpKindNames;
@@ -65,6 +73,19 @@ struct GemmShape {
   auto operator<=>(const GemmShape&) const = default;
 };
 
+/// C_i[m_i,n] = A_i[m_i,k] x B_i[k,n] for each group i that has rows: the experts of a mixture.
+struct GroupedGemmShape {
+  std::int64_t groups = 1;           ///< weights of [k,n]
+  std::int64_t m = 1, n = 1, k = 1;  ///< m: rows of all groups together
+  std::int64_t active = 0;           ///< groups that have rows; 0: as many as there are rows for
+  double imbalance = 1;              ///< rows of the busiest group over the mean of the active ones
+  Dtype dtype = Dtype::Bf16;
+  Dtype weight_dtype = Dtype::Bf16;
+  std::int64_t weight_copies = 0;  ///< as of GemmShape
+  [[nodiscard]] std::int64_t active_groups() const { return active > 0 ? active : std::min(groups, m); }
+  auto operator<=>(const GroupedGemmShape&) const = default;
+};
+
 /// softmax(Q K^T) V. q_len new tokens against kv_len keys (kv_len counts the new ones).
 struct AttentionShape {
   Pass pass = Pass::Forward;
@@ -86,8 +107,9 @@ struct RowwiseShape {
   std::int64_t rows = 1, cols = 1;
   Pass pass = Pass::Forward;
   Dtype dtype = Dtype::Bf16;
-  bool residual = false;  ///< norms: a fused residual addition, one more tensor read and written
-  bool cold = false;      ///< the inputs come from HBM; else from L2, if the kernel before left them there
+  bool residual = false;   ///< norms: a fused residual addition, one more tensor read and written
+  bool cold = false;       ///< the inputs come from HBM; else from L2, if the kernel before left them there
+  std::int64_t pairs = 1;  ///< kinds that has_pairs names: of a token and one of its experts
   auto operator<=>(const RowwiseShape&) const = default;
 };
 
@@ -105,6 +127,7 @@ struct Operator {
   OpKind kind = OpKind::Gemm;
   GemmShape gemm;
   AttentionShape attention;
+  GroupedGemmShape grouped;
   RowwiseShape rowwise;
   CollectiveShape collective;
   /// Names of operators of the same section; empty: the last one above that is not an overlapped collective.
@@ -128,6 +151,7 @@ struct Graph {
 
 void describe(Fields&, GemmShape&);
 void describe(Fields&, AttentionShape&);
+void describe(Fields&, GroupedGemmShape&);
 void describe(Fields&, RowwiseShape&);
 void describe(Fields&, CollectiveShape&);
 void describe(Fields&, Operator&);
@@ -135,6 +159,10 @@ void describe(Fields&, Section&);
 void describe(Fields&, Graph&);
 
 [[nodiscard]] constexpr bool is_collective(OpKind kind) { return kind >= OpKind::AllReduce; }
+/// Row-wise kinds whose work goes with pairs of a token and an expert.
+[[nodiscard]] constexpr bool has_pairs(OpKind kind) {
+  return kind >= OpKind::MoeRoute && kind <= OpKind::MoeFinalize;
+}
 [[nodiscard]] constexpr bool is_rowwise(OpKind kind) {
   return kind >= OpKind::Softmax && kind <= OpKind::Copy;
 }

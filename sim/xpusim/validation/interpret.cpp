@@ -8,6 +8,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
 #include "xpusim/validation/measured_set.h"
+#include "xpusim/validation/moe.h"
 
 namespace xpusim::validation {
 namespace {
@@ -68,6 +69,13 @@ class RowReader {
     return Dtype::Bf16;
   }
 
+  void wrong(std::string_view column, std::string hint) {
+    found_.push_back({{csv_.file, row_.line, 1},
+                      std::string(column),
+                      fmt::format("cannot read '{}'", text(column)),
+                      std::move(hint)});
+  }
+
  private:
   double number(std::string_view column, bool above_zero) {
     const std::string_view word = text(column);
@@ -77,12 +85,6 @@ class RowReader {
     if (ok && (above_zero ? x > 0 : x >= 0)) return x;
     wrong(column, above_zero ? "write a number above 0" : "write a number, 0 or more");
     return 1;
-  }
-  void wrong(std::string_view column, std::string hint) {
-    found_.push_back({{csv_.file, row_.line, 1},
-                      std::string(column),
-                      fmt::format("cannot read '{}'", text(column)),
-                      std::move(hint)});
   }
 
   const Csv& csv_;
@@ -213,6 +215,40 @@ Call training_attention(RowReader& r) {
   return call;
 }
 
+/// A whole layer of experts: one rank's kernels, without communication.
+Call moe_layer(RowReader& r) {
+  MoeRow row;
+  if (!r.text("distribution").empty() && r.text("distribution") != "balanced")
+    r.wrong("distribution", "only balanced routing has a model");
+  row.tokens = r.count("num_tokens");
+  row.hidden = r.count("hidden_size");
+  row.inter = r.count("inter_size");
+  row.topk = r.count("topk");
+  row.experts = r.count("num_experts");
+  row.tensor = r.count("moe_tp_size");
+  row.expert_parallel = r.count("moe_ep_size");
+  if (const std::string wrong = mistake(row); !wrong.empty()) {
+    r.wrong("num_experts", wrong);
+    return {};
+  }
+  if (is_unmodelled_dtype(r.text("moe_dtype"))) return {};
+  row.dtype = r.dtype("moe_dtype");
+  std::vector<Operator> list = ops::moe_layer(layer_of(row));
+  Call call;
+  for (Operator& o : list) (o.name == "up" ? call.op.emplace() : call.before.emplace_back()) = std::move(o);
+  return call;
+}
+
+/// One grouped product; its fused activation, where it has one, runs beside it.
+Call grouped_gemm(RowReader& r) {
+  if (r.text("op") != "grouped_gemm" && r.text("op") != "grouped_gemm_gelu") return {};
+  Operator o;
+  o.kind = OpKind::GroupedGemm;
+  o.grouped = {.groups = r.count("groups"), .m = r.count("m_total"), .n = r.count("n"), .k = r.count("k")};
+  o.grouped.dtype = o.grouped.weight_dtype = r.dtype("dtype");
+  return {o, {}, Setup::None};
+}
+
 /// A row whose "shape" is ROWSxCOLS; of swiglu, the columns of gate and up together.
 Operator shaped(RowReader& r, OpKind kind) {
   const auto [rows, cols] = r.extents("shape");
@@ -281,6 +317,11 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
        {{"batch", "seq_q", "seq_kv", "heads", "kv_heads", "head_dim", "causal", "dtype", "direction",
          "time_us"},
         training_attention}},
+      {"moe",
+       {{"moe_dtype", "num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size",
+         "moe_ep_size", "time_us"},
+        moe_layer}},
+      {"grouped_gemm", {{"op", "groups", "m_total", "n", "k", "dtype", "time_us"}, grouped_gemm}},
       {"vector", {{"op", "dtype", "time_us"}, vector_operator}},
       {"scale_matrix",
        {{"m", "k", "time_us"},
@@ -293,8 +334,15 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
 
 /// Sets of the same folder tree whose kernels have no model yet: every row counts as skipped.
 constexpr std::string_view kUnmodelled[] = {
-    "moe",       "computescale", "gemm_extra", "linear_attention", "utilisation", "microbench", "memory",
-    "gemm_hf32", "power",        "nccl",       "custom_allreduce"};
+    "computescale", "gemm_extra", "linear_attention", "utilisation", "microbench", "memory", "gemm_hf32",
+    "power",        "nccl",       "custom_allreduce"};
+
+/// What a row without an operator is called.
+std::string_view unmodelled(const RowReader& r) {
+  for (const std::string_view column : {"op", "moe_dtype"})
+    if (!r.text(column).empty()) return r.text(column);
+  return "a window";
+}
 
 Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::vector<Diagnostic>& found) {
   RowReader r(csv, row, found);
@@ -310,7 +358,7 @@ Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::v
   m.launch = timing == "kernel" ? Launch::Kernel : timing == "eager" ? Launch::Eager : Launch::Graph;
   for (std::size_t i = 0; i < csv.columns.size() && csv.columns[i] != "time_us"; ++i)
     m.label += (i > 0 ? " " : "") + row.fields[i];
-  if (!m.op) m.skipped = fmt::format("no model of {}", r.text("op").empty() ? "a window" : r.text("op"));
+  if (!m.op) m.skipped = fmt::format("no model of {}", unmodelled(r));
   if (timing == "host") m.skipped = "timed by the host: the framework's own time is in it";
   if (r.text("note").starts_with("untuned")) m.skipped = "an untuned step of a tutorial";
   if (!m.skipped.empty()) m.op.reset();
@@ -342,7 +390,8 @@ MeasuredSet interpret(const Csv& csv) {
     }
     return set;
   }
-  const auto kind = kinds().find(set.op);
+  // Sets of lone grouped products are filed as moe, too.
+  const auto kind = kinds().find(set.op == "moe" && csv.has("groups") ? "grouped_gemm" : set.op);
   if (kind == kinds().end()) {
     std::vector<std::string_view> known;
     for (const auto& [name, unused] : kinds()) known.push_back(name);
