@@ -11,3 +11,8 @@ echo
 .venv/bin/python scripts/time_command.py build/release/xpusim compare \
   workloads/scenarios/llama31_70b_decode.yaml \
   --on dgx_h100 --on dgx_a100 --on atlas_800_a2 --on cloudmatrix384
+
+# Replays of every measured set: the closed form on one core, the event kernel in two processes.
+.venv/bin/python scripts/time_command.py taskset -c 0 build/release/xpusim validate --fidelity bound --json - \
+  tests/measured/kernels/*/*.csv
+.venv/bin/python scripts/time_command.py .venv/bin/python scripts/validation_report.py --check --fidelity tile --jobs 2

@@ -114,6 +114,21 @@ Call gemm(RowReader& r, Dtype dtype) {
   return {o, {}, Setup::None};
 }
 
+/// Products of other sources than the serving library: dense ones, batches, and groups of m rows each. Weights
+/// come round at once where the note says that the caches were warm.
+Call gemm_of_other_source(RowReader& r) {
+  const std::int64_t groups = r.count_or("groups", 1);
+  Call call = gemm(r, r.dtype("dtype"));
+  call.op->gemm.batch = r.count_or("batch", 1);
+  call.op->gemm.weight_copies = r.text("note").find("l2_warm") == std::string_view::npos ? 0 : 1;
+  if (groups == 1) return call;
+  const GemmShape& g = call.op->gemm;
+  call.op->kind = OpKind::GroupedGemm;
+  call.op->grouped = {.groups = groups, .m = groups * g.m, .n = g.n, .k = g.k};
+  call.op->grouped.dtype = call.op->grouped.weight_dtype = g.dtype;
+  return call;
+}
+
 /// A linear layer in fp8 less its quantisation, as the serving library runs it: the scale of the activations,
 /// one number, still goes through a kernel of its own that makes it fp32 (TensorRT-LLM, linear.py).
 Call linear_fp8(RowReader& r) {
@@ -303,6 +318,8 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"gemm_fp16", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp16); }}},
       {"gemm_fp8", {mnk, linear_fp8}},
       {"gemm_int8", {mnk, [](RowReader& r) { return gemm(r, Dtype::Int8); }}},
+      {"gemm_hf32", {mnk, [](RowReader& r) { return gemm(r, Dtype::Tf32); }}},
+      {"gemm_extra", {{"m", "n", "k", "dtype", "time_us"}, gemm_of_other_source}},
       {"gemm_fp32", {mnk, [](RowReader& r) { return gemm(r, Dtype::Fp32); }}},
       {"attention_prefill", {heads, [](RowReader& r) { return attention(r, false); }}},
       {"attention_decode", {heads, [](RowReader& r) { return attention(r, true); }}},
@@ -334,8 +351,8 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
 
 /// Sets of the same folder tree whose kernels have no model yet: every row counts as skipped.
 constexpr std::string_view kUnmodelled[] = {
-    "computescale", "gemm_extra", "linear_attention", "utilisation", "microbench", "memory", "gemm_hf32",
-    "power",        "nccl",       "custom_allreduce"};
+    "computescale", "linear_attention", "utilisation", "microbench", "memory", "power", "nccl",
+    "custom_allreduce"};
 
 /// What a row without an operator is called.
 std::string_view unmodelled(const RowReader& r) {
