@@ -19,6 +19,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 
 import numpy as np
 import yaml
@@ -33,6 +34,7 @@ STAGES: dict[str, tuple[list[str], dict[str, tuple[str, float, float]]]] = {
             "matrix.issue_efficiency": ("", 0.7, 1.0),
             "overheads.kernel_start": ("us", 0.3, 8.0),
             "hbm.achieved_fraction": ("", 0.70, 0.95),
+            "l2.bandwidth": ("GB/s", 2500, 9000),
             "l2.write_bandwidth": ("GB/s", 800, 6000),
         },
     ),
@@ -64,6 +66,7 @@ STAGES: dict[str, tuple[list[str], dict[str, tuple[str, float, float]]]] = {
 ROWS_PER_CONSTANT = 10
 MOST_CONSTANTS = 12
 SAMPLE = 320  # rows of a set that the search looks at
+KNOWN = ("datasheet", "measured", "paper")  # such constants are not fitted
 BOTH_FIDELITIES = ("gemm",)  # stages whose search ends with the event kernel too
 
 
@@ -88,12 +91,16 @@ def text(value: float, unit: str) -> str:
     return f"{value:.4g} {unit}".strip()
 
 
-def shipped(chip: str, path: str) -> float:
-    """The constant that the chip file has now."""
+def leaf_of(chip: str, path: str) -> dict[str, str]:
+    """The constant that the chip file has now: value with unit, basis, source."""
     tree = yaml.safe_load((ROOT / "configs" / "chips" / f"{chip}.yaml").read_text())
     for key in path.split("."):
         tree = tree[key]
-    return float(str(tree["value"]).split()[0])
+    return tree
+
+
+def shipped(chip: str, path: str) -> float:
+    return float(str(leaf_of(chip, path)["value"]).split()[0])
 
 
 def write(chip: str, values: dict[str, str], files: list[str], residual: float) -> None:
@@ -121,6 +128,21 @@ def write(chip: str, values: dict[str, str], files: list[str], residual: float) 
     path.write_text("\n".join(lines) + "\n")
 
 
+def follow(chip: str, paths: Collection[str]) -> None:
+    """Brings the fitted leaves of other chips that say "as <chip>" to what that chip has now."""
+    for path in sorted((ROOT / "configs" / "chips").glob("*.yaml")):
+        lines, group = path.read_text().splitlines(), ""
+        for i, line in enumerate(lines):
+            if opened := re.match(r"(\w+):", line):
+                group = opened[1]
+            leaf = re.match(
+                rf'(  (\w+): {{value: )([^,}}]+)(, basis: \w+, source: "as {chip}\b(?!\'s).*)', line
+            )
+            if leaf and f"{group}.{leaf[2]}" in paths:
+                lines[i] = f"{leaf[1]}{leaf_of(chip, f'{group}.{leaf[2]}')['value']}{leaf[4]}"
+        path.write_text("\n".join(lines) + "\n")
+
+
 def sample(file: str, folder: str) -> str:
     """A set with every n-th row of it, so that about SAMPLE are left."""
     lines = pathlib.Path(file).read_text().splitlines(keepends=True)
@@ -138,7 +160,8 @@ def fit(
     files = measured(chip, stage)
     rows = sum(s["rows"] for s in validate(binary, chip, files, {}, "bound"))
     most = min(rows // ROWS_PER_CONSTANT, MOST_CONSTANTS - len(known))
-    constants = dict(list(STAGES[stage][1].items())[:most])
+    free = [(path, c) for path, c in STAGES[stage][1].items() if leaf_of(chip, path)["basis"] not in KNOWN]
+    constants = dict(free[:most])
     if not constants:
         return {}, 0.0
 
@@ -196,7 +219,11 @@ def main() -> int:
     parser.add_argument("--xpusim", default=str(ROOT / "build" / "release" / "xpusim"))
     parser.add_argument("--generations", type=int, default=20)
     parser.add_argument("--tile", action="store_true", help="confirm each stage with the event kernel")
-    parser.add_argument("--write", action="store_true", help="write the constants into the chip file")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write the constants into the chip file, and where others say that they are as this chip's",
+    )
     parser.add_argument("--check", action="store_true", help="fail when the chip file has other constants")
     arguments = parser.parse_args()
 
@@ -221,6 +248,7 @@ def main() -> int:
             differ += [] if same else [path]
         if arguments.write:
             write(arguments.chip, values, files, residual)
+            follow(arguments.chip, values)
         for s in validate(arguments.xpusim, arguments.chip, files, known, "tile") if arguments.tile else []:
             print(
                 f"  tile: {s['op']}: {s['rows']} rows, MAPE {s['mape_pct']:.2f} %,"
