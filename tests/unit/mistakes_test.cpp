@@ -140,7 +140,7 @@ TEST_F(Mistakes, AnUnknownOperatorIsOneMistakeWhateverItsKeys) {
       "test.yaml:5:29: trace.sections[0].operators[0].op: cannot read 'matmul' (one of gemm, attention, "
       "softmax, "
       "rmsnorm, layernorm, swiglu, gelu, add, rope, embedding, cross_entropy, optimizer, quantize, copy, "
-      "all_reduce, all_gather, reduce_scatter, all_to_all)");
+      "all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, send_recv, dispatch, combine)");
 }
 
 TEST_F(Mistakes, ListsMapsAndValuesAreToldApart) {

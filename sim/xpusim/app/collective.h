@@ -1,0 +1,18 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "xpusim/app/commands.h"
+
+namespace xpusim::app {
+
+struct CollectiveArguments {
+  std::string system, kind;
+  std::vector<std::string> parameters;
+  std::string sweep;  ///< "size=FROM..TO"; empty: one size
+  std::string html;   ///< file for the sweep's curve; empty: none
+};
+/// Times one collective, or a sweep over its size.
+void collective(const Common&, const CollectiveArguments&);
+
+}  // namespace xpusim::app
