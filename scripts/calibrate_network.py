@@ -52,7 +52,11 @@ LL = {
     "p2p.chunk": "simple.chunk",
 }
 RINGS = r"^(all_reduce|all_gather|reduce_scatter) \d+ ranks \d+ B$"
-ENGINE = {"launch": ("us", 0.5, 8), "peer_memory.step": ("us", 0, 4), "peer_memory.bandwidth_fraction": ("", 0.3, 1)}
+ENGINE = {
+    "launch": ("us", 0.5, 8),
+    "peer_memory.step": ("us", 0, 4),
+    "peer_memory.bandwidth_fraction": ("", 0.3, 1),
+}
 LOW = {
     "low_latency.startup": ("us", 1, 40),
     "low_latency.bandwidth_fraction": ("", 0.4, 1),
@@ -81,7 +85,9 @@ def gpu(system: str, switch: bool, moe: tuple[str, ...]) -> dict[str, Stage]:
     return stages
 
 
-MOE = tuple(f"comm/{s}/collectives.csv" for s in ("dgx_h100", "dgx_h100_multinode", "h800_node", "h800_multinode"))
+MOE = tuple(
+    f"comm/{s}/collectives.csv" for s in ("dgx_h100", "dgx_h100_multinode", "h800_node", "h800_multinode")
+)
 A3 = ("comm/atlas_800_a3/collectives.csv",)
 HCCL = {
     "launch": ("us", 1, 12),
@@ -199,7 +205,9 @@ def write(system: str, library: str, values: dict[str, str]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--system", required=True, choices=STAGES)
     parser.add_argument("--stages", nargs="+", metavar="STAGE", help="default: all")
     parser.add_argument("--measured", type=pathlib.Path, default=ROOT / "tests/measured", metavar="DIR")

@@ -219,6 +219,7 @@ class Planner {
     const double part = std::min(1.0, kPipelineChunk / (size_ / d(n_)));
     std::vector<Move> rest;
     for (const Stage& s : stages) {
+      if (s.move.part.ranks == 1) continue;  // one node, or one rank in each
       Move first = s.move;
       first.bytes *= part;
       add({first}, s.steps, s.reduced * part);
@@ -231,8 +232,8 @@ class Planner {
   void hierarchical() {
     if (is_moe()) return exchange_once_per_node();
     if (torus_of_group() != nullptr && call_.kind != OpKind::AllToAll) return along_dimensions();
-    const std::int64_t m = shape_.inner(), nodes = n_ / m;
-    if (m == 1 || nodes == 1 || !shape_.regular) refuse("the ranks do not fall into equal nodes");
+    if (!shape_.regular) refuse("the ranks do not fall into equal nodes");
+    const std::int64_t m = shape_.inner_or_all(n_), nodes = n_ / m;
     const Move inside{Pattern::All, {m, 1}, 1, size_ / d(m)};
     const double added = size_ * d(m - 1) / d(m);
     const Stage gather{inside, 1, 0}, scatter{inside, 1, added};
@@ -247,8 +248,9 @@ class Planner {
         return one_behind_the_other({around, gather});
       case OpKind::AllToAll:
         if (!call_.traffic.empty()) refuse("shares of unequal size");
-        add({inside}, 1);
-        return add({{Pattern::All, {nodes, m}, 1, size_ / d(nodes)}}, 1);
+        if (m > 1) add({inside}, 1);
+        if (nodes > 1) add({{Pattern::All, {nodes, m}, 1, size_ / d(nodes)}}, 1);
+        return;
       default:
         refuse("no stages for it");
     }

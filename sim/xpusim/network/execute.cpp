@@ -21,12 +21,13 @@ constexpr std::int64_t kMostRanks = 32768;
 
 std::int64_t ticks(double seconds) { return to_ticks(Seconds(seconds)).count(); }
 
-/// All links that messages have asked for, each with its reservations. Collectives that run together share it.
+/// All links that messages have asked for, each with its reservations. Collectives that run together share
+/// it.
 class Fabric {
  public:
   std::uint32_t place(const Link& link, const std::string& plane, std::string name, std::int64_t rank) {
-    const auto [found, is_new] = index_.try_emplace(
-        {plane, link.level, link.kind, link.part, link.owner}, static_cast<std::uint32_t>(lines_.size()));
+    const auto [found, is_new] = index_.try_emplace({plane, link.level, link.kind, link.part, link.owner},
+                                                    static_cast<std::uint32_t>(lines_.size()));
     if (is_new) {
       lines_.emplace_back();
       owners_.emplace_back(std::move(name), rank);
@@ -36,9 +37,8 @@ class Fabric {
   des::Timeline& line(std::uint32_t place) { return lines_[place]; }
   /// Name and rank of the link that was busy longest.
   [[nodiscard]] std::pair<std::string, std::int64_t> busiest() const {
-    const auto most = std::max_element(lines_.begin(), lines_.end(), [](const auto& a, const auto& b) {
-      return a.busy() < b.busy();
-    });
+    const auto most = std::max_element(lines_.begin(), lines_.end(),
+                                       [](const auto& a, const auto& b) { return a.busy() < b.busy(); });
     return most == lines_.end() ? std::pair<std::string, std::int64_t>{"", -1}
                                 : owners_[static_cast<std::size_t>(most - lines_.begin())];
   }
@@ -72,6 +72,7 @@ class Collective {
         topology_(system, best().plane),
         faulty_(topology_, call_),
         fabric_(fabric),
+        alone_(alone),
         symmetric_(alone && is_symmetric(call_, shape_of(call_.group, topology_), topology_)) {
     if (!symmetric_ && call_.group.ranks > kMostRanks)
       throw InfeasibleError("ranks that are not alike are simulated one by one: at most 32768");
@@ -145,7 +146,12 @@ class Collective {
         const Route r = faulty_.route(call_.group.device(rank), call_.group.device(peer));
         Message message{peer, -1, {}};
         if (r.store_and_forward) message.hop = ticks(r.latency / static_cast<double>(r.links.size()));
-        for (const Link& link : r.links) message.legs.push_back(leg(link, bytes, faulty_.rate(link)));
+        // Where each rank hears one other, its port in is never asked for by two.
+        const bool alone_at_port = alone_ && (m.pattern == Pattern::Shift || m.pattern == Pattern::Xor) &&
+                                   r.links.size() == 2 && call_.faults.links.empty();
+        for (const Link& link : r.links)
+          if (link.kind != LinkKind::In || !alone_at_port)
+            message.legs.push_back(leg(link, bytes, faulty_.rate(link)));
         list.push_back(std::move(message));
       });
     }
@@ -165,7 +171,7 @@ class Collective {
   Topology topology_;
   FaultyTopology faulty_;
   Fabric& fabric_;
-  bool symmetric_;
+  bool alone_, symmetric_;
   std::vector<std::int64_t> latency_, software_, sums_, kernel_;
   CollectiveTime answer_;
 };
