@@ -10,4 +10,4 @@ build/release/tests/bench/xpusim_bench "$@"
 echo
 .venv/bin/python scripts/time_command.py build/release/xpusim compare \
   workloads/scenarios/llama31_70b_decode.yaml \
-  --on dgx_h100 --on dgx_a100 --on atlas_800_a2 --on cloudmatrix384
+  --on dgx_h100 --on dgx_a100 --on atlas_800_a2 --on atlas_800_a3

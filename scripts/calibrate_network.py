@@ -16,7 +16,9 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 from scipy.optimize import differential_evolution  # type: ignore[import-untyped]
@@ -29,7 +31,7 @@ class Stage:
     library: str
     files: tuple[str, ...]  # below the folder of measured sets
     rows: str  # pattern of the labels that count
-    constants: dict[str, tuple[str, float, float]]  # [protocol.]key: (unit, low, high)
+    constants: Mapping[str, tuple[str, float, float]]  # [protocol.]key: (unit, low, high)
     same: dict[str, str] = field(default_factory=dict)  # constant: another that has its value
 
 
@@ -88,6 +90,7 @@ def gpu(system: str, switch: bool, moe: tuple[str, ...]) -> dict[str, Stage]:
 MOE = tuple(
     f"comm/{s}/collectives.csv" for s in ("dgx_h100", "dgx_h100_multinode", "h800_node", "h800_multinode")
 )
+A2 = ("comm/atlas_800_a2/collectives.csv",)
 A3 = ("comm/atlas_800_a3/collectives.csv",)
 HCCL = {
     "launch": ("us", 1, 12),
@@ -102,8 +105,8 @@ STAGES: dict[str, dict[str, Stage]] = {
     "dgx_a100": gpu("dgx_a100", False, ()),
     "dgx_h100": gpu("dgx_h100", True, MOE),
     "atlas_800_a2": {
-        "hccl": Stage("hccl", ("comm/atlas_800_a2/collectives.csv",), r"ranks \d+ B$", HCCL),
-        "copy": Stage("memfabric", ("comm/atlas_800_a2/collectives.csv",), "memfabric", COPY),
+        "hccl": Stage("hccl", A2, r"ranks \d+ B$", {"dma.startup": ("us", 0.0, 150.0)}),
+        "copy": Stage("memfabric", A2, "memfabric", COPY),
     },
     "cloudmatrix384": {
         "hccl": Stage("hccl", A3, r"ranks \d+ B$", HCCL),
@@ -118,7 +121,7 @@ STAGES: dict[str, dict[str, Stage]] = {
 }
 
 
-def libraries(system: str) -> list[dict]:
+def libraries(system: str) -> list[dict[str, Any]]:
     return yaml.safe_load((ROOT / f"configs/systems/{system}.yaml").read_text(encoding="utf-8"))["libraries"]
 
 
