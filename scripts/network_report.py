@@ -11,18 +11,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
 ROOT = Path(__file__).resolve().parent.parent
+try:
+    import matplotlib
+    import matplotlib.pyplot as plt
+except ImportError:  # started by another Python than the one of scripts/setup.sh
+    venv = ROOT / ".venv/bin/python"
+    if not venv.exists() or Path(sys.prefix) == ROOT / ".venv":
+        sys.exit("network_report: run scripts/setup.sh first")
+    os.execv(venv, [str(venv), *sys.argv])
+matplotlib.use("Agg")
 SETS = ROOT / "tests/measured/comm"
 DOCUMENT = ROOT / "docs/validation.md"
 PLOTS = ROOT / "docs/validation"

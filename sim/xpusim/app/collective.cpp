@@ -191,7 +191,7 @@ std::string to_text(const network::Call& c, const network::CollectiveTime& t) {
   std::string text =
       fmt::format("time {:.2f} us, bus bandwidth {:.2f} GB/s, algorithm bandwidth {:.2f} GB/s\n", us(t.total),
                   gb(t.bus_bandwidth), gb(t.algorithm_bandwidth));
-  text += fmt::format("{} over {}, {} protocol of {}; {:.2f} us do not depend on bandwidth\n",
+  text += fmt::format("{} over {}, {} protocol of {}; {:.2f} us do not depend on the links\n",
                       enum_name(t.algorithm), t.level, t.protocol, t.library, us(t.latency));
   text += fmt::format("\n{:<16} {:>14} {:>12} {:>8}\n", "level", "MB of a link", "busy us", "share");
   for (const network::LevelLoad& l : t.loads)
@@ -257,9 +257,9 @@ std::string_view nccl_name(Dtype t) {
 std::string sweep_line(const network::Call& c, const network::CollectiveTime& t, Dtype dtype) {
   const bool adds = c.kind == OpKind::AllReduce || c.kind == OpKind::ReduceScatter;
   return fmt::format(" {:>12} {:>12} {:>9} {:>7} {:>7} {:>9.2f} {:>8.2f} {:>8.2f} {:>6}\n", c.size.count(),
-                     c.size.count() / static_cast<std::int64_t>(size_of(dtype)), nccl_name(dtype), adds ? "sum" : "none",
-                     c.kind == OpKind::Broadcast ? 0 : -1, us(t.total), gb(t.algorithm_bandwidth),
-                     gb(t.bus_bandwidth), "N/A");
+                     c.size.count() / static_cast<std::int64_t>(size_of(dtype)), nccl_name(dtype),
+                     adds ? "sum" : "none", c.kind == OpKind::Broadcast ? 0 : -1, us(t.total),
+                     gb(t.algorithm_bandwidth), gb(t.bus_bandwidth), "N/A");
 }
 
 struct Run {
@@ -278,10 +278,11 @@ Run prepare(const Common& c, const CollectiveArguments& a, bool sweeps) {
     for (std::size_t i = 0; i < kOpKindNames.size(); ++i)
       if (is_collective(static_cast<OpKind>(i))) known.push_back(kOpKindNames[i]);
     const auto near = nearest(a.kind, known);
-    throw ConfigError(Diagnostic{{"collective " + printable(a.kind), 0, 0},
-                                 "",
-                                 "no such collective",
-                                 near.empty() ? "known: " + join(known) : fmt::format("did you mean '{}'?", near)});
+    throw ConfigError(
+        Diagnostic{{"collective " + printable(a.kind), 0, 0},
+                   "",
+                   "no such collective",
+                   near.empty() ? "known: " + join(known) : fmt::format("did you mean '{}'?", near)});
   }
   Run run;
   std::vector<std::string> words = a.parameters;
@@ -329,9 +330,9 @@ void collective(const Common& c, const CollectiveArguments& a) {
     if (prints) std::cout << (sweep ? sweep_line(run.call, t, run.parameters.dtype) : to_text(run.call, t));
   }
   const std::string hash = Hasher().add(run.config).add(c.fidelity).add(result::version()).hex();
-  const Json document = {{"schema", "xpusim.collective/1"}, {"version", result::version()},
-                         {"system", run.system.id},         {"fidelity", c.fidelity},
-                         {"config_hash", hash},             {"results", std::move(results)}};
+  const Json document = {
+      {"schema", "xpusim.collective/1"}, {"version", result::version()}, {"system", run.system.id},
+      {"fidelity", c.fidelity},          {"config_hash", hash},          {"results", std::move(results)}};
   if (!a.html.empty()) result::write_file(a.html, result::curve_html(title_of(run, c), curve));
   if (c.json == "-")
     std::cout << document.dump(2) << '\n';
