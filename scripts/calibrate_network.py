@@ -68,13 +68,16 @@ NORMAL = {
     "normal.startup": ("us", 5, 120),
     "normal.bandwidth_fraction": ("", 0.4, 1),
     "normal.rate": ("GB/s", 100, 450),
+    "normal.chunk": ("kB", 0, 8000),
+    "message": ("us", 0, 10),
 }
 
 
 def gpu(system: str, switch: bool, moe: tuple[str, ...]) -> dict[str, Stage]:
     nccl = (f"comm/{system}/nccl.csv",)
     custom = f"comm/{system}/custom_allreduce.csv"
-    rings = NCCL | ({"in_switch_startup": ("us", 5, 60)} if switch else {})
+    # nccl-tests: 42 us with launch from 64 KiB to 1 MiB
+    rings = NCCL | ({"in_switch_startup": ("us", 5.0, 40.0)} if switch else {})
     stages = {
         "nccl": Stage("nccl", nccl, RINGS, rings, LL),
         "exchange": Stage("nccl", nccl, r"^all_to_all", P2P),

@@ -64,4 +64,16 @@ TEST_F(CollectiveCommand, SaysWhatIsWrong) {
   contains(run({"run", "llama31_70b_decode", "--on", "tpu_v4_pod"}).err, "tpu_v4_pod names no chip");
 }
 
+TEST_F(CollectiveCommand, OneBesideAnotherIsSlower) {
+  const auto time = [&](const Arguments& more) {
+    Arguments all{"collective", "--system",   "superpod_h100", "all_gather",
+                  "ranks=16",   "size=64MiB", "--json",        "-"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Outcome o = run(all);
+    EXPECT_EQ(o.code, 0) << o.err;
+    return nlohmann::json::parse(o.out)["results"][0]["time_us"].get<double>();
+  };
+  EXPECT_GT(time({"--beside", "all_to_all ranks=16 size=64MiB"}), 1.2 * time({}));
+}
+
 }  // namespace

@@ -174,8 +174,12 @@ std::optional<Sizes> read_sweep(const std::string& text) {
   return Sizes{Bytes(static_cast<std::int64_t>(*from)), Bytes(static_cast<std::int64_t>(*to))};
 }
 
-network::CollectiveTime time_of(const network::Call& c, const SystemSpec& s, chip::Fidelity fidelity) {
-  return fidelity == chip::Fidelity::Tile ? network::execute(c, s) : network::bound(c, s);
+network::CollectiveTime time_of(const network::Call& c, const std::vector<network::Call>& beside,
+                                const SystemSpec& s, chip::Fidelity fidelity) {
+  if (fidelity == chip::Fidelity::Bound) return network::bound(c, s);
+  std::vector<network::Call> all{c};
+  all.insert(all.end(), beside.begin(), beside.end());
+  return network::execute_together(all, s).front();
 }
 
 double us(Seconds t) { return t.count() * 1e6; }
@@ -265,33 +269,54 @@ std::string sweep_line(const network::Call& c, const network::CollectiveTime& t,
 struct Run {
   Parameters parameters;
   network::Call call;
+  std::vector<network::Call> beside;  ///< start at the same time
   SystemSpec system;
   std::string config;  ///< resolved inputs
 };
 
+OpKind read_kind(const std::string& text) {
+  const auto kind = enum_from<OpKind>(text);
+  if (kind && is_collective(*kind)) return *kind;
+  std::vector<std::string_view> known;
+  for (std::size_t i = 0; i < kOpKindNames.size(); ++i)
+    if (is_collective(static_cast<OpKind>(i))) known.push_back(kOpKindNames[i]);
+  const auto near = nearest(text, known);
+  throw ConfigError(
+      Diagnostic{{"collective " + printable(text), 0, 0},
+                 "",
+                 "no such collective",
+                 near.empty() ? "known: " + join(known) : fmt::format("did you mean '{}'?", near)});
+}
+
+Parameters read_parameters(const std::string& kind, const std::vector<std::string>& words) {
+  Parameters p;
+  const config::Node root = tree_of_words("collective " + kind, words);
+  config::Reader reader(root, "", config::Provenance::Plain);
+  describe(reader, p);
+  reader.finish();
+  return p;
+}
+
+/// "KIND key=value ...".
+network::Call read_call(const std::string& text) {
+  std::vector<std::string> words = split(text, ' ');
+  std::erase(words, "");
+  if (words.empty()) throw wrong("--beside", text, "e.g. 'all_to_all ranks=8 size=1MiB'");
+  const std::string kind = words.front();
+  words.erase(words.begin());
+  return call_of(read_kind(kind), read_parameters(kind, words));
+}
+
 /// The system with what is inside its packages, and the call.
 Run prepare(const Common& c, const CollectiveArguments& a, bool sweeps) {
   const config::Library library = open_library(c.data);
-  const auto kind = enum_from<OpKind>(a.kind);
-  if (!kind || !is_collective(*kind)) {
-    std::vector<std::string_view> known;
-    for (std::size_t i = 0; i < kOpKindNames.size(); ++i)
-      if (is_collective(static_cast<OpKind>(i))) known.push_back(kOpKindNames[i]);
-    const auto near = nearest(a.kind, known);
-    throw ConfigError(
-        Diagnostic{{"collective " + printable(a.kind), 0, 0},
-                   "",
-                   "no such collective",
-                   near.empty() ? "known: " + join(known) : fmt::format("did you mean '{}'?", near)});
-  }
   Run run;
   std::vector<std::string> words = a.parameters;
   if (sweeps) words.emplace_back("size=1 B");
-  const config::Node root = tree_of_words("collective " + a.kind, words);
-  config::Reader reader(root, "", config::Provenance::Plain);
-  describe(reader, run.parameters);
-  reader.finish();
-  run.call = call_of(*kind, run.parameters);
+  const OpKind kind = read_kind(a.kind);
+  run.parameters = read_parameters(a.kind, words);
+  run.call = call_of(kind, run.parameters);
+  for (const std::string& text : a.beside) run.beside.push_back(read_call(text));
   const config::Overrides overrides = overrides_of(c);
   auto system = library.system(a.system, overrides);
   run.config = config::to_yaml(config::describer(system.value), "system", nullptr);
@@ -316,6 +341,9 @@ void collective(const Common& c, const CollectiveArguments& a) {
     throw ConfigError(Diagnostic{{"--html " + a.html, 0, 0}, "", "one size has no curve", "give --sweep"});
   Run run = prepare(c, a, sweep.has_value());
   const chip::Fidelity fidelity = fidelity_of(c);
+  if (!run.beside.empty() && fidelity == chip::Fidelity::Bound)
+    throw ConfigError(Diagnostic{
+        {"--beside", 0, 0}, "", "the closed form knows one collective at a time", "--fidelity tile"});
   const bool prints = c.json != "-";
   Json results = Json::array();
   std::vector<result::CurvePoint> curve;
@@ -323,7 +351,7 @@ void collective(const Common& c, const CollectiveArguments& a) {
   const Sizes sizes = sweep ? *sweep : Sizes{run.call.size, run.call.size};
   for (std::int64_t size = sizes.from.count(); size <= sizes.to.count(); size *= 2) {
     run.call.size = Bytes(size);
-    const network::CollectiveTime t = time_of(run.call, run.system, fidelity);
+    const network::CollectiveTime t = time_of(run.call, run.beside, run.system, fidelity);
     results.push_back(json_of(run.call, t));
     curve.push_back({static_cast<double>(size), gb(t.bus_bandwidth),
                      fmt::format("{} {}", enum_name(t.algorithm), t.protocol)});

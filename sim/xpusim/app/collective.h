@@ -9,6 +9,8 @@ namespace xpusim::app {
 struct CollectiveArguments {
   std::string system, kind;
   std::vector<std::string> parameters;
+  std::vector<std::string>
+      beside;         ///< further collectives, "KIND key=value ...", that start at the same time
   std::string sweep;  ///< "size=FROM..TO"; empty: one size
   std::string html;   ///< file for the sweep's curve; empty: none
 };

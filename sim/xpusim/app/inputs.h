@@ -33,8 +33,8 @@ struct Platform {
 [[nodiscard]] Platform load_platform(const config::Library&, const config::Reference& system,
                                      const config::Overrides&);
 
-/// "key=value" words as a map that a Reader reads. Throws ConfigError with every mistake; `refused`: keys that
-/// files have, but the command line has not.
+/// "key=value" words as a map that a Reader reads. Throws ConfigError with every mistake; `refused`: keys
+/// that files have, but the command line has not.
 [[nodiscard]] config::Node tree_of_words(const std::string& command, const std::vector<std::string>& words,
                                          const std::vector<std::string_view>& refused = {});
 

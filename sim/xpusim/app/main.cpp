@@ -62,12 +62,16 @@ void add_collective(CLI::App& app, Common& c, CollectiveArguments& a) {
   command->add_option("--system", a.system, "id or file of a system")->required();
   command->add_option("kind", a.kind, "all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, ...")
       ->required();
-  command->add_option("parameters", a.parameters,
-                      "key=value: ranks, size, algorithm, protocol, library, plane, stride, places, eager, ...");
+  command->add_option(
+      "parameters", a.parameters,
+      "key=value: ranks, size, algorithm, protocol, library, plane, stride, places, eager, ...");
+  command
+      ->add_option("--beside", a.beside,
+                   "'KIND key=value ...': starts at the same time and shares links (repeatable)")
+      ->allow_extra_args(false);
   command->add_option("--sweep", a.sweep, "size=FROM..TO: one line per doubling, as nccl-tests prints them");
   command->add_option("--html", a.html, "write the sweep's curve as one page");
-  command
-      ->add_option("--set", c.set, "replace a value: system.|chip.path=value (repeatable)")
+  command->add_option("--set", c.set, "replace a value: system.|chip.path=value (repeatable)")
       ->allow_extra_args(false);
   command->add_option("--fidelity", c.fidelity, "bound: closed form; tile: event-driven (default)")
       ->check(CLI::IsMember({"bound", "tile"}));
