@@ -10,7 +10,7 @@ build/release/tests/bench/xpusim_bench "$@"
 echo
 .venv/bin/python scripts/time_command.py build/release/xpusim compare \
   workloads/scenarios/llama31_70b_decode.yaml \
-  --on dgx_h100 --on dgx_a100 --on atlas_800_a2 --on cloudmatrix384
+  --on dgx_h100 --on dgx_a100 --on atlas_800_a2 --on atlas_800_a3
 
 # Replays of every measured set: the closed form on one core, the event kernel in two processes.
 .venv/bin/python scripts/time_command.py taskset -c 0 build/release/xpusim validate --fidelity bound --json - \

@@ -26,7 +26,7 @@ LAYERS = {
     "cluster": "core spec ops mapping chip network des",
     "result": "core spec ops mapping chip network cluster",
     "simulate": "core spec ops mapping des chip network cluster result",
-    "validation": "core spec ops mapping chip",
+    "validation": "core spec ops mapping chip network",
     "app": "core spec config ops mapping des chip network cluster result simulate validation",
     "bindings": "core spec config ops mapping des chip network cluster result simulate validation",
 }

@@ -18,7 +18,7 @@ xpusim() {  # prints the command as a person would type it, then runs it
   build/release/xpusim "$@"
 }
 
-systems=(--on dgx_h100 --on dgx_a100 --on atlas_800_a2 --on cloudmatrix384)
+systems=(--on dgx_h100 --on dgx_a100 --on atlas_800_a2 --on atlas_800_a3)
 scenarios=workloads/scenarios
 files=()
 for scenario in llama31_70b_decode llama31_70b_prefill llama31_8b_training; do

@@ -868,20 +868,28 @@ def plot_overview(sets: Sequence[MeasuredSet], fidelities: Sequence[str], path: 
 # -----------------------------------------------------------------------------------------------------------
 
 
+def network_section(path: Path) -> str:
+    """What scripts/network_report.py wrote into the document."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    at = text.find("<!-- network_report: begin -->")
+    return "\n" + text[at:] if at >= 0 else ""
+
+
 def write(sets: Sequence[MeasuredSet], fidelities: Sequence[str]) -> None:
     main = fidelities[-1]
     usable = [s for s in sets if s.rows[main]]
     PLOTS.mkdir(parents=True, exist_ok=True)
     kept = {"overview.png", *(s.plot for s in usable)}
     for old in PLOTS.glob("*.png"):
-        if old.name not in kept:
+        if old.name not in kept and not old.name.startswith("comm-"):  # those of network_report.py
             old.unlink()
     matplotlib.use("Agg")
     matplotlib.rcParams.update(STYLE)
     plot_overview(usable, fidelities, PLOTS / "overview.png")
     for s in usable:
         plot_set(s, main, PLOTS / s.plot)
-    DOCUMENT.write_text(document(sets, fidelities, main), encoding="utf-8")
+    network = network_section(DOCUMENT)
+    DOCUMENT.write_text(document(sets, fidelities, main) + network, encoding="utf-8")
     accuracy = recorded() | {f: accuracy_of(sets, f) for f in fidelities}
     ACCURACY.write_text(json.dumps(accuracy, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     BANDS.write_text(bands_text(usable, main), encoding="utf-8")

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/error.h"
@@ -35,6 +37,7 @@ class GraphTimer {
       : graph_(graph),
         chip_(chip),
         system_(system),
+        launch_(launch),
         options_(options),
         estimator_(chip, options.fidelity, launch, options.engine_spans) {}
 
@@ -61,16 +64,15 @@ class GraphTimer {
     row.op = o;
     if (is_collective(o.kind)) {
       const network::Group group = o.collective.group == RankGroup::Tensor
-                                       ? network::Group{graph_.tensor, 1}
-                                       : network::Group{graph_.data, graph_.tensor};
+                                       ? network::Group{graph_.tensor, 1, {}}
+                                       : network::Group{graph_.data, graph_.tensor, {}};
       if (group.ranks > 1 && system_ == nullptr) throw InfeasibleError("a collective needs a system");
-      const network::CollectiveTime t = group.ranks > 1
-                                            ? network::bound(o.kind, o.collective.bytes, group, *system_)
-                                            : network::CollectiveTime{};
+      const network::CollectiveTime t = collective_time(o, group);
       row.time = t.total;
       row.breakdown[Bound::Communication] = t.total.count();
-      row.detail = fmt::format("{} on {}", network::kAlgorithmNames[static_cast<std::size_t>(t.algorithm)],
-                               t.level.empty() ? "one rank" : t.level);
+      row.detail = group.ranks > 1
+                       ? fmt::format("{} {} on {}", enum_name(t.algorithm), t.protocol, t.level)
+                       : "one rank";
       return row;
     }
     check_operands(o, chip_);
@@ -84,6 +86,21 @@ class GraphTimer {
     return row;
   }
 
+  network::CollectiveTime collective_time(const Operator& o, const network::Group& group) {
+    if (group.ranks <= 1) return {};
+    const auto [found, is_new] = collectives_.try_emplace({o.kind, o.collective.bytes, group.ranks, group.stride});
+    if (is_new) {
+      network::Call call;
+      call.kind = o.kind;
+      call.size = o.collective.bytes;
+      call.group = group;
+      call.eager = launch_ == Launch::Eager;
+      const bool tile = options_.fidelity == chip::Fidelity::Tile;
+      found->second = tile ? network::execute(call, *system_) : network::bound(call, *system_);
+    }
+    return found->second;
+  }
+
   /// The engines of each distinct operator once: its later runs look the same.
   void record_engines(const Operator& o, result::Result& r) {
     if (recorded_.insert(chip::content_key(o)).second)
@@ -93,30 +110,16 @@ class GraphTimer {
   const Graph& graph_;
   const ChipSpec& chip_;
   const SystemSpec* system_;
+  Launch launch_;
   const Options& options_;
   chip::Estimator estimator_;
+  std::map<std::tuple<OpKind, Bytes, std::int64_t, std::int64_t>, network::CollectiveTime> collectives_;
   std::set<std::string> recorded_;
 };
 
 std::vector<std::string> engine_names(const ChipSpec& c) {
   return {c.copy_in.name, c.operand_feed.name,     c.matrix.name,           c.vector.name,
           c.store.name,   c.vector.name + " load", c.vector.name + " store"};
-}
-
-/// The system with the level inside its packages, which the chip describes: a device is a die.
-SystemSpec with_package_level(const SystemSpec& system, const ChipSpec& chip) {
-  SystemSpec joined = system;
-  if (chip.dies > 1 && chip.die_to_die) {
-    LevelSpec package;
-    package.name = "package";
-    package.kind = LevelKind::FullMesh;
-    package.endpoints = chip.dies;
-    package.bandwidth = chip.die_to_die->bandwidth;
-    package.latency = chip.die_to_die->latency;
-    package.achieved_fraction = chip.die_to_die->achieved_fraction;
-    joined.levels.insert(joined.levels.begin(), package);
-  }
-  return joined;
 }
 
 /// Runs a graph and adds up what its operators say.

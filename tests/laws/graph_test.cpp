@@ -99,6 +99,7 @@ void for_each_run(chip::Fidelity fidelity, const Visit& visit) {
     if (fidelity == chip::Fidelity::Tile && s.phase != Phase::Decode) continue;
     for (const std::string& on : library().list(config::FileKind::System)) {
       Request q{.chip = {}, .system = system(on), .model = model(s.model), .scenario = s};
+      if (q.system.chip.empty()) continue;
       q.chip = chip(q.system.chip);
       try {
         visit(simulate(q, options), id + " on " + on);

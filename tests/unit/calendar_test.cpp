@@ -151,4 +151,20 @@ TEST(Calendar, RunsOfTwoThreadsDoNotMeet) {
   EXPECT_EQ(logs[1], expected);
 }
 
+TEST(Calendar, ABellWakesAnIdleActorOnce) {
+  xpusim::des::Bell bell;
+  Log log;
+  Scripted sleeper([&log](std::int64_t now) {
+    log.emplace_back(now, 0);
+    return Actor::kIdle;
+  });
+  Scripted ringer([&bell](std::int64_t now) {
+    if (now == 0) return std::int64_t{10};
+    bell.ring(0, 25);
+    return Actor::kIdle;
+  });
+  EXPECT_EQ(run({&sleeper, &ringer}, &bell), 25);
+  EXPECT_EQ(log, (Log{{0, 0}, {25, 0}}));
+}
+
 }  // namespace

@@ -140,7 +140,7 @@ TEST_F(Mistakes, AnUnknownOperatorIsOneMistakeWhateverItsKeys) {
       "test.yaml:5:29: trace.sections[0].operators[0].op: cannot read 'matmul' (one of gemm, attention, "
       "grouped_gemm, softmax, rmsnorm, layernorm, swiglu, gelu, add, rope, embedding, cross_entropy, "
       "optimizer, quantize, moe_route, moe_sort, moe_finalize, moe_permute, moe_describe, copy, all_reduce, "
-      "all_gather, reduce_scatter, all_to_all)");
+      "all_gather, reduce_scatter, all_to_all, broadcast, send_recv, dispatch, combine)");
 }
 
 TEST_F(Mistakes, ListsMapsAndValuesAreToldApart) {
@@ -182,6 +182,45 @@ TEST_F(Mistakes, ABaseMayNotInheritFromItsHeir) {
   write(FileKind::Chip, "base: test\nid: heir\n", "heir");
   EXPECT_EQ(in(FileKind::Chip, "base: heir\nid: test\n"),
             "heir.yaml:1:7: chip.base: 'test' inherits from itself (test -> heir -> test)");
+}
+
+/// A system of one level with these keys beside the required ones.
+std::string network(const std::string& kind, int endpoints, const std::string& keys,
+                    const std::string& bandwidth = "100 GB/s") {
+  const std::string source = ", basis: estimate, source: me}\n";
+  return "id: test\nname: Test\nchips: {value: 8" + source +
+         "levels:\n  - name: net\n    kind: {value: " + kind + source +
+         "    endpoints: {value: " + std::to_string(endpoints) + source +
+         "    bandwidth: {value: " + bandwidth + source + "    latency: {value: 1 us" + source +
+         "    achieved_fraction: {value: 1" + source + keys +
+         "libraries:\n  - name: library\n    launch: {value: 1 us" + source +
+         "    protocols:\n      - name: wire\n        step: {value: 1 us" + source +
+         "        bandwidth_fraction: {value: 1" + source;
+}
+
+TEST_F(Mistakes, OfATopologyNameTheKey) {
+  const auto expect = [&](const std::string& text, const std::string& part) {
+    EXPECT_NE(in(FileKind::System, text).find(part), std::string::npos) << in(FileKind::System, text);
+  };
+  const std::string value = ", basis: estimate, source: me}";
+  EXPECT_EQ(in(FileKind::System, network("switch", 8, "")), "no mistake");
+  expect(network("torus", 64, "    dims:\n      - {value: 4" + value + "\n      - {value: 4" + value + "\n"),
+         "system.levels[0].dims: the dims multiply out to 16 (64 nodes are joined)");
+  expect(network("torus", 64, ""), "system.levels[0].dims: the dims multiply out to 0");
+  expect(network("switch", 8, "    dims:\n      - {value: 8" + value + "\n"),
+         "system.levels[0].dims: a switch has no dims (kind: torus)");
+  expect(
+      network("dragonfly", 64,
+              "    router_endpoints: {value: 4" + value + "\n    group_endpoints: {value: 16" + value + "\n"),
+      "system.levels[0].global_bandwidth: no links between the groups: they are disconnected (above 0)");
+  expect(network("fat_tree", 64,
+                 "    tiers:\n      - name: leaf\n        endpoints: {value: 24" + value +
+                     "\n        oversubscription: {value: 1" + value + "\n        latency: {value: 0 us" +
+                     value + "\n"),
+         "system.levels[0].tiers[0].endpoints: 24 between 1 below and 64 above");
+  expect(network("switch", 8, "", "0 GB/s"), "system.levels[0].bandwidth: '0 GB/s' is out of range");
+  expect(network("full_mesh", 8, "    rails: {value: 8" + value + "\n"),
+         "system.levels[0].rails: a full_mesh has no rails");
 }
 
 TEST_F(Mistakes, OnlyChipsAndSystemsInherit) {

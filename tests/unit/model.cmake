@@ -2,7 +2,7 @@
 xpusim_add_test(
   unit_model
   SOURCES timeline_test.cpp calendar_test.cpp cost_test.cpp transformer_test.cpp tile_program_test.cpp
-          templates_test.cpp chip_test.cpp collective_test.cpp schedule_test.cpp
+          templates_test.cpp chip_test.cpp collective_test.cpp golden_network_test.cpp schedule_test.cpp
   LIBRARIES xpusim::simulate xpusim::config
   LABELS fast)
 # Measured sets, their replay, and the error bands that come of it.

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 
+#include "support/networks.h"
 #include "support/shipped.h"
 #include "xpusim/core/error.h"
+#include "xpusim/validation/collectives.h"
 #include "xpusim/validation/measured_set.h"
 #include "xpusim/validation/replay.h"
 
@@ -259,6 +261,51 @@ TEST(ErrorBand, OfEveryShippedChipIsKnownForGemms) {
     const auto band = error_band(t, c.id, c.family, "gemm 16-bit");
     ASSERT_TRUE(band.has_value()) << c.id;
     EXPECT_GT(band->percent, 0) << c.id;
+  }
+}
+
+const std::string kNode = "# chip=h100_sxm op=nccl\nop_name,nccl_dtype,num_gpus,message_size,time_us\n";
+
+TEST(MeasuredCollectives, CountElementsOrBytesAsTheirKindDoes) {
+  const auto node = interpret_collectives(parse_csv(kNode + "alltoall,half,8,512,7.7\n", "n.csv"));
+  ASSERT_EQ(node.rows.size(), 1U);
+  EXPECT_EQ(node.system, "h100_sxm");
+  EXPECT_EQ(node.rows[0].call.kind, OpKind::AllToAll);
+  EXPECT_EQ(node.rows[0].call.size, Bytes(1024));
+  const std::string head =
+      "# system=atlas_800_a3\nop,ranks,ranks_per_node,message_bytes,time_us,bus_bandwidth,link,note\n";
+  const auto shards = interpret_collectives(parse_csv(
+      head + "all_gather,16,16,1000,5,,ub,\nsend,2,16,4096,,10,ub,device 0 -> 2; throughput with 32 "
+             "blocks of this size in flight\n",
+      "s.csv"));
+  EXPECT_EQ(shards.rows[0].call.size, Bytes(16000));
+  EXPECT_EQ(shards.rows[1].call.group.places, (std::vector<std::int64_t>{0, 2}));
+  EXPECT_EQ(shards.rows[1].in_flight, 32);
+  EXPECT_NEAR(shards.rows[1].time_us, 0.4096, 1e-9);
+}
+
+TEST(MeasuredCollectives, NameTheirMistakes) {
+  for (const auto& [text, part] :
+       {std::pair{kNode + "all_rduce,half,8,512,7\n", "op_name: cannot read 'all_rduce'"},
+        {kNode + "all_reduce,half,8,512,-1\n", "n.csv:3:1: time_us: cannot read '-1'"},
+        {std::string("# chip=h100_sxm op=nccl\nop_name\nall_reduce\n"), "num_gpus: missing column"}})
+    try {
+      static_cast<void>(interpret_collectives(parse_csv(text, "n.csv")));
+      FAIL() << part;
+    } catch (const ConfigError& e) {
+      EXPECT_THAT(e.what(), HasSubstr(part));
+    }
+}
+
+TEST(MeasuredCollectives, AreMetWithinTheirGoals) {
+  for (const auto& [set, id, most] : {std::tuple{"dgx_h100/nccl", "dgx_h100", 8.0},
+                                      {"dgx_a100/nccl", "dgx_a100", 8.0},
+                                      {"dgx_a100_multinode/collectives", "superpod_a100", 15.0},
+                                      {"atlas_800_a2/collectives", "atlas_800_a2", 12.0},
+                                      {"atlas_800_a3/collectives", "atlas_800_a3", 12.0}}) {
+    const Csv csv = read_csv(std::string(XPUSIM_SOURCE_ROOT) + "/tests/measured/comm/" + set + ".csv");
+    const SetReport r = replay(interpret_collectives(csv), test::joined(id), chip::Fidelity::Tile);
+    EXPECT_LE(r.errors.mape_pct, most) << set;
   }
 }
 

@@ -27,6 +27,14 @@ fs::path readable(const fs::path& place) {
   return relative.begin() != relative.end() && *relative.begin() == ".." ? normal : relative;
 }
 
+void add_entry(config::Node& map, const std::string& key, const std::string& text) {
+  config::Node value;
+  value.kind = config::Node::Kind::Scalar;
+  value.text = text;
+  value.where = map.where;
+  map.entries.push_back({key, map.where, std::move(value)});
+}
+
 }  // namespace
 
 config::Library open_library(const std::string& given) {
@@ -85,6 +93,11 @@ Platform load_platform(const config::Library& library, const config::Reference& 
   Platform p;
   p.system = library.system(system, overrides);
   const SystemSpec& s = p.system.value;
+  if (s.chip.empty())
+    throw ConfigError(Diagnostic{{p.system.file, 0, 0},
+                                 "system.chip",
+                                 fmt::format("{} names no chip", s.id),
+                                 "it serves `xpusim collective` only"});
   p.chip = library.chip({s.chip, p.system, "system.chip"}, overrides);
   const std::int64_t devices = s.chips * p.chip.value.dies;
   if (const std::string path = fmt::format("system.levels[{}].endpoints", s.levels.size() - 1);
@@ -96,35 +109,34 @@ Platform load_platform(const config::Library& library, const config::Reference& 
   return p;
 }
 
-Operator parse_operator(const std::string& kind, const std::vector<std::string>& words) {
+config::Node tree_of_words(const std::string& command, const std::vector<std::string>& words,
+                           const std::vector<std::string_view>& refused) {
   config::Mark where;
-  where.file = std::make_shared<const std::string>("op " + kind);
+  where.file = std::make_shared<const std::string>(command);
   config::Node root;
   root.kind = config::Node::Kind::Map;
   root.where = where;
-  const auto add = [&](const std::string& key, const std::string& text) {
-    config::Node value;
-    value.kind = config::Node::Kind::Scalar;
-    value.text = text;
-    value.where = where;
-    root.entries.push_back({key, where, std::move(value)});
-  };
-  add("name", kind + " " + join(views(words), " "));
-  add("op", kind);
   std::vector<Diagnostic> wrong;
   for (const std::string& word : words) {
     const std::size_t equals = word.find('=');
     const std::string key = word.substr(0, equals);
     if (equals == std::string::npos || key.empty())
       wrong.push_back({where.location(), printable(word), "no key=value", "e.g. m=4096"});
-    else if (key == "name" || key == "op" || key == "after")
+    else if (std::find(refused.begin(), refused.end(), key) != refused.end())
       wrong.push_back({where.location(), key, "not a parameter of a single operator", "leave it out"});
     else if (root.find(key) != nullptr)
       wrong.push_back({where.location(), printable(key), "given twice", "once each"});
     else
-      add(key, word.substr(equals + 1));
+      add_entry(root, key, word.substr(equals + 1));
   }
   if (!wrong.empty()) throw ConfigError(std::move(wrong));
+  return root;
+}
+
+Operator parse_operator(const std::string& kind, const std::vector<std::string>& words) {
+  config::Node root = tree_of_words("op " + kind, words, {"name", "op", "after"});
+  add_entry(root, "name", kind + " " + join(views(words), " "));
+  add_entry(root, "op", kind);
   return config::read_operator(root);
 }
 

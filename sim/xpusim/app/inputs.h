@@ -33,6 +33,11 @@ struct Platform {
 [[nodiscard]] Platform load_platform(const config::Library&, const config::Reference& system,
                                      const config::Overrides&);
 
+/// "key=value" words as a map that a Reader reads. Throws ConfigError with every mistake; `refused`: keys
+/// that files have, but the command line has not.
+[[nodiscard]] config::Node tree_of_words(const std::string& command, const std::vector<std::string>& words,
+                                         const std::vector<std::string_view>& refused = {});
+
 /// An operator from its kind and "key=value" words. Throws ConfigError with every mistake.
 [[nodiscard]] Operator parse_operator(const std::string& kind, const std::vector<std::string>& words);
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "xpusim/app/collective.h"
 #include "xpusim/app/commands.h"
 #include "xpusim/app/validate.h"
 #include "xpusim/core/error.h"
@@ -56,6 +57,28 @@ void add_op(CLI::App& app, Common& c, OpArguments& a) {
   command->callback([&c, &a] { op(c, a); });
 }
 
+void add_collective(CLI::App& app, Common& c, CollectiveArguments& a) {
+  CLI::App* command = app.add_subcommand("collective", "time a collective on a system's network");
+  command->add_option("--system", a.system, "id or file of a system")->required();
+  command->add_option("kind", a.kind, "all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, ...")
+      ->required();
+  command->add_option(
+      "parameters", a.parameters,
+      "key=value: ranks, size, algorithm, protocol, library, plane, stride, places, eager, ...");
+  command
+      ->add_option("--beside", a.beside,
+                   "'KIND key=value ...': starts at the same time and shares links (repeatable)")
+      ->allow_extra_args(false);
+  command->add_option("--sweep", a.sweep, "size=FROM..TO: one line per doubling, as nccl-tests prints them");
+  command->add_option("--html", a.html, "write the sweep's curve as one page");
+  command->add_option("--set", c.set, "replace a value: system.|chip.path=value (repeatable)")
+      ->allow_extra_args(false);
+  command->add_option("--fidelity", c.fidelity, "bound: closed form; tile: event-driven (default)")
+      ->check(CLI::IsMember({"bound", "tile"}));
+  command->add_option("--json", c.json, "write the result as JSON to a file, or to stdout with -");
+  command->callback([&c, &a] { collective(c, a); });
+}
+
 void add_validate(CLI::App& app, Common& c, ValidateArguments& a) {
   CLI::App* command = app.add_subcommand("validate", "replay published measurements and print the errors");
   command->add_option("files", a.files, "measured sets (CSV)")->required();
@@ -104,11 +127,13 @@ int run_command_line(int argc, char** argv) {
   OpArguments op_arguments;
   ConfigArguments config_arguments;
   ValidateArguments validate_arguments;
+  CollectiveArguments collective_arguments;
   std::string list_kind;
   app.add_option("--data", common.data,
                  "folder that holds configs/ and workloads/ (default: $XPUSIM_DATA, or as installed)");
   add_run(app, common, run_arguments);
   add_op(app, common, op_arguments);
+  add_collective(app, common, collective_arguments);
   add_validate(app, common, validate_arguments);
   CLI::App* list_command =
       app.add_subcommand("list", "list the known chips, systems, models, scenarios and traces");

@@ -92,18 +92,8 @@ void check_chip(const ChipSpec& c, Reader& r) {
 }
 
 void check_system(const SystemSpec& s, Reader& r) {
-  std::int64_t inner = 1;
-  std::string inner_path = "system.levels";
-  for (std::size_t i = 0; i < s.levels.size(); ++i) {
-    const std::int64_t endpoints = s.levels[i].endpoints;
-    const std::string path = fmt::format("system.levels[{}].endpoints", i);
-    if (endpoints <= inner || endpoints % inner != 0)
-      r.report_conflict({path, inner_path},
-                        fmt::format("{} is not a multiple of the {} below", endpoints, inner),
-                        "levels go from inner to outer");
-    inner = std::max<std::int64_t>(endpoints, 1);
-    inner_path = path;
-  }
+  for (const TopologyMistake& m : topology_mistakes(s))
+    r.report_conflict({"system." + m.path}, m.message, m.hint);
 }
 
 void check_heads(std::int64_t heads, std::int64_t kv_heads, const std::string& path, Reader& r) {

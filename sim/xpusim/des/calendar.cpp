@@ -7,6 +7,8 @@
 #include <mutex>
 #include <systemc>
 
+#include "xpusim/core/error.h"
+
 // libsystemc.so wants an sc_main although nobody calls it: XPUSim elaborates and starts the kernel by itself.
 // libsystemc.so also exports a main() that would call this one, so it fails loudly.
 extern "C" __attribute__((visibility("default"))) int sc_main(int /*argc*/, char* /*argv*/[]) {
@@ -41,8 +43,8 @@ class SimContext {
 class Calendar : public sc_core::sc_module {
  public:
   SC_HAS_PROCESS(Calendar);
-  Calendar(sc_core::sc_module_name name, const std::vector<Actor*>& actors)
-      : sc_module(name), actors_(actors) {
+  Calendar(sc_core::sc_module_name name, const std::vector<Actor*>& actors, Bell* bell)
+      : sc_module(name), actors_(actors), bell_(bell) {
     for (std::uint32_t i = 0; i < actors.size(); ++i) heap_.push_back({0, i});
     SC_METHOD(wake);
     sensitive << due_;
@@ -82,7 +84,16 @@ class Calendar : public sc_core::sc_module {
         remove_top();
       else
         replace_top({std::max(next, now), actor});
+      if (bell_ != nullptr && !bell_->rung().empty()) add_rung(now);
     }
+  }
+
+  void add_rung(std::int64_t now) {
+    for (const auto& [time, actor] : bell_->rung()) {
+      check_invariant(actor < actors_.size(), "a bell for an actor that is not there");
+      sift_up({std::max(time, now), actor});
+    }
+    bell_->silence();
   }
 
   // A 4-ary heap: half the depth of a binary one, and the four children share a cache line.
@@ -99,6 +110,12 @@ class Calendar : public sc_core::sc_module {
     }
     heap_[i] = turn;
   }
+  void sift_up(Turn turn) {
+    heap_.push_back(turn);
+    std::size_t i = heap_.size() - 1;
+    for (; i > 0 && turn < heap_[(i - 1) / 4]; i = (i - 1) / 4) heap_[i] = heap_[(i - 1) / 4];
+    heap_[i] = turn;
+  }
   void replace_top(Turn turn) { sift_down(turn); }
   void remove_top() {
     const Turn last = heap_.back();
@@ -107,6 +124,7 @@ class Calendar : public sc_core::sc_module {
   }
 
   const std::vector<Actor*>& actors_;
+  Bell* bell_;
   std::vector<Turn> heap_;  ///< starts ordered: all at time 0, by index
   sc_core::sc_event due_{"due"};
   std::exception_ptr failure_;
@@ -115,7 +133,7 @@ class Calendar : public sc_core::sc_module {
 
 }  // namespace
 
-std::int64_t run(const std::vector<Actor*>& actors) {
+std::int64_t run(const std::vector<Actor*>& actors, Bell* bell) {
   static std::mutex one_run_at_a_time;
   const std::lock_guard lock(one_run_at_a_time);
   static const bool quiet = [] {
@@ -124,7 +142,7 @@ std::int64_t run(const std::vector<Actor*>& actors) {
   }();
   static_cast<void>(quiet);
   const SimContext context;
-  Calendar calendar("calendar", actors);
+  Calendar calendar("calendar", actors, bell);
   sc_core::sc_start();  // until starvation: no event is left pending, so the context is torn down without
                         // leaks
   calendar.rethrow();

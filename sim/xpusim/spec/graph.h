@@ -36,12 +36,17 @@ enum class OpKind : std::uint8_t {
   AllGather,
   ReduceScatter,
   AllToAll,
+  Broadcast,
+  SendRecv,
+  Dispatch,
+  Combine,
 };
-inline constexpr std::array<std::string_view, 24> kOpKindNames = {
+inline constexpr std::array<std::string_view, 28> kOpKindNames = {
     "gemm",         "attention", "grouped_gemm", "softmax",    "rmsnorm",        "layernorm",
     "swiglu",       "gelu",      "add",          "rope",       "embedding",      "cross_entropy",
     "optimizer",    "quantize",  "moe_route",    "moe_sort",   "moe_finalize",   "moe_permute",
-    "moe_describe", "copy",      "all_reduce",   "all_gather", "reduce_scatter", "all_to_all"};
+    "moe_describe", "copy",      "all_reduce",   "all_gather", "reduce_scatter", "all_to_all",
+    "broadcast",    "send_recv", "dispatch",     "combine"};
 template <>
 struct EnumNames<OpKind> {
   static constexpr std::span<const std::string_view> value = kOpKindNames;
@@ -113,8 +118,9 @@ struct RowwiseShape {
   auto operator<=>(const RowwiseShape&) const = default;
 };
 
-/// bytes follow nccl-tests: all_reduce the buffer; all_gather what a rank holds after; reduce_scatter and
-/// all_to_all what a rank holds before.
+/// bytes follow nccl-tests: all_reduce and broadcast the buffer; all_gather what a rank holds after;
+/// reduce_scatter and all_to_all what a rank holds before; send_recv the message. Of dispatch and combine
+/// (mixture of experts): all routed copies of a rank's tokens.
 struct CollectiveShape {
   Bytes bytes{1};
   RankGroup group = RankGroup::Tensor;

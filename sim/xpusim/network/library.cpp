@@ -1,0 +1,237 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "xpusim/core/error.h"
+#include "xpusim/core/text.h"
+#include "xpusim/network/bound.h"
+
+/// What a collective library runs for a call: the algorithm and the protocol of the least predicted time, as
+/// the tuners of these libraries choose.
+namespace xpusim::network {
+namespace {
+
+double d(std::int64_t x) { return static_cast<double>(x); }
+
+bool is_exchange(OpKind k) {
+  return k == OpKind::AllToAll || k == OpKind::SendRecv || k == OpKind::Dispatch || k == OpKind::Combine;
+}
+
+void refuse(const std::string& what) { throw InfeasibleError(what); }
+
+void check_places(const Call& c, const SystemSpec& s, std::int64_t devices) {
+  if (c.group.places.empty()) return;
+  if (static_cast<std::int64_t>(c.group.places.size()) != c.group.ranks)
+    refuse(fmt::format("{} places for {} ranks", c.group.places.size(), c.group.ranks));
+  std::set<std::int64_t> seen;
+  for (const std::int64_t p : c.group.places) {
+    if (p < 0 || p >= devices) refuse(fmt::format("{}: no device {} (0 to {})", s.id, p, devices - 1));
+    if (!seen.insert(p).second) refuse(fmt::format("device {} has two ranks", p));
+  }
+}
+
+void check_call(const Call& c) {
+  const std::int64_t n = c.group.ranks;
+  if (!c.traffic.empty() && c.kind != OpKind::AllToAll)
+    refuse(fmt::format("a traffic matrix is for all_to_all, not {}", enum_name(c.kind)));
+  if (!c.traffic.empty() && static_cast<std::int64_t>(c.traffic.size()) != n * n)
+    refuse(
+        fmt::format("the traffic matrix has {} entries, {} ranks need {} x {}", c.traffic.size(), n, n, n));
+  for (const SlowRank& r : c.faults.ranks)
+    if (r.rank < 0 || r.rank >= n || r.rate <= 0 || r.rate > 1)
+      refuse(fmt::format("slow rank {} at rate {}: rank 0 to {}, rate above 0 and up to 1", r.rank, r.rate,
+                         n - 1));
+  if (c.kind == OpKind::SendRecv && n != 2) refuse(fmt::format("send_recv joins 2 ranks, not {}", n));
+}
+
+/// The level of each fault must exist, and have links of that kind.
+void check_faults(const Call& c, const Topology& t) {
+  for (const LinkFault& f : c.faults.links) {
+    std::vector<std::string_view> known;
+    for (const LevelSpec& l : t.levels()) known.push_back(l.name);
+    if (std::find(known.begin(), known.end(), f.level) == known.end())
+      refuse(fmt::format("no level '{}' (known: {})", f.level, join(known)));
+    if (std::find(kLinkKindNames.begin(), kLinkKindNames.end(), f.kind) == kLinkKindNames.end())
+      refuse(fmt::format("no links '{}' (known: {})", f.kind, join(kLinkKindNames)));
+    if (f.rate < 0 || f.rate > 1) refuse(fmt::format("a link at rate {}: 0 (dead) to 1", f.rate));
+  }
+}
+
+std::vector<Algorithm> algorithms_of(const Call& c, const LibrarySpec& library) {
+  if (c.algorithm != Algorithm::None) return {c.algorithm};
+  const auto& listed = is_exchange(c.kind) ? library.exchanges : library.algorithms;
+  if (!listed.empty()) return listed;
+  std::vector<Algorithm> all;
+  for (std::size_t i = 1; i < kAlgorithmNames.size(); ++i) all.push_back(static_cast<Algorithm>(i));
+  return all;
+}
+
+std::vector<ProtocolSpec> protocols_of(const Call& c, const LibrarySpec& library, const Plan& plan) {
+  if (plan.in_switch) {
+    ProtocolSpec p;
+    p.name = "switch";
+    p.startup = library.in_switch_startup;
+    return {p};
+  }
+  std::vector<ProtocolSpec> list;
+  for (const ProtocolSpec& p : library.protocols) {
+    const bool fits = p.transfers == Transfers::All || p.transfers == plan.transfers ||
+                      (p.transfers == Transfers::PointToPoint && plan.transfers != Transfers::Collectives);
+    const bool small_enough =
+        p.largest_message.count() == 0 || plan.largest_message <= d(p.largest_message.count());
+    if (c.protocol.empty() ? fits && small_enough : p.name == c.protocol && fits) list.push_back(p);
+  }
+  return list;
+}
+
+/// The reasons why nothing runs, for the message.
+class Reasons {
+ public:
+  void add(const std::string& reason) {
+    if (std::find(all_.begin(), all_.end(), reason) == all_.end()) all_.push_back(reason);
+  }
+  [[noreturn]] void fail(const std::string& library) const {
+    throw InfeasibleError(all_.empty() ? fmt::format("library {} has nothing that runs it", library)
+                                       : join(views(all_), "; "));
+  }
+
+ private:
+  std::vector<std::string> all_;
+};
+
+void weigh_plane(const Call& c, const SystemSpec& s, const LibrarySpec& library, const std::string& plane,
+                 std::vector<Weighed>& list, Reasons& reasons) {
+  const Topology topology(s, plane);
+  check_places(c, s, topology.devices());
+  check_faults(c, topology);
+  const Shape shape = shape_of(c.group, topology, library.node);
+  for (const Algorithm a : algorithms_of(c, library)) {
+    try {
+      const Plan plan = plan_of(a, c, topology, shape);
+      const auto loads = loads_of(plan, c, topology, is_symmetric(c, shape, topology));
+      for (const ProtocolSpec& p : protocols_of(c, library, plan)) {
+        Weighed w{plan, loads, p, plane, terms_of(plan, loads, p, library, c), 0};
+        w.seconds = total_of(plan, w.terms);
+        list.push_back(std::move(w));
+      }
+    } catch (const InfeasibleError& e) {
+      reasons.add(e.what());
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Weighed> weigh(const Call& c, const SystemSpec& s) {
+  check_call(c);
+  const LibrarySpec& library = library_of(s, c.library);
+  if (library.largest.count() > 0 && c.size > library.largest)
+    refuse(fmt::format("library {} takes messages of up to {} bytes, not {}", library.name,
+                       library.largest.count(), c.size.count()));
+  std::vector<Weighed> list;
+  Reasons reasons;
+  for (const std::string& plane : c.plane.empty() ? planes_of(s) : std::vector<std::string>{c.plane}) {
+    try {
+      weigh_plane(c, s, library, plane, list, reasons);
+    } catch (const InfeasibleError& e) {
+      reasons.add(e.what());
+    }
+  }
+  if (list.empty()) reasons.fail(library.name);
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Weighed& a, const Weighed& b) { return a.seconds < b.seconds; });
+  return list;
+}
+
+double bus_factor(OpKind kind, std::int64_t ranks) {
+  const double n = d(ranks);
+  switch (kind) {
+    case OpKind::AllReduce:
+      return 2 * (n - 1) / n;
+    case OpKind::Broadcast:
+    case OpKind::SendRecv:
+      return 1;
+    default:
+      return (n - 1) / n;
+  }
+}
+
+std::int64_t rank_of(const Group& g, const Link& link) {
+  if (link.kind == LinkKind::Up || link.kind == LinkKind::Down || link.kind == LinkKind::Local ||
+      link.kind == LinkKind::Global)
+    return -1;
+  for (std::int64_t r = 0; r < g.ranks; ++r)
+    if (g.device(r) == link.owner) return r;
+  return -1;
+}
+
+CollectiveTime describe_time(const Call& c, const SystemSpec& s, const std::vector<Weighed>& list) {
+  const Weighed& best = list.front();
+  const Topology topology(s, best.plane);
+  CollectiveTime t;
+  t.algorithm = best.plan.algorithm;
+  t.protocol = best.protocol.name;
+  t.plane = best.plane;
+  t.library = library_of(s, c.library).name;
+  for (const Weighed& w : list)
+    t.choices.push_back({w.plan.algorithm, w.protocol.name, w.plane, Seconds(w.seconds)});
+  double latency = best.terms.fixed, most = 0;
+  std::vector<LevelLoad> levels(topology.levels().size());
+  for (std::size_t i = 0; i < levels.size(); ++i) levels[i].level = topology.levels()[i].name;
+  std::int32_t outermost = 0;
+  for (std::size_t i = 0; i < best.loads.size(); ++i) {
+    const double steps = d(best.plan.phases[i].steps);
+    latency += steps * best.terms.latency[i];
+    std::vector<LinkLoad> by_level(levels.size());
+    for (const LinkLoad& l : best.loads[i].links) {
+      LinkLoad& m = by_level[static_cast<std::size_t>(l.link.level)];
+      if (m.bytes == 0 || l.seconds() > m.seconds()) m = l;
+      outermost = std::max(outermost, l.link.level);
+    }
+    for (std::size_t k = 0; k < levels.size(); ++k) {
+      if (by_level[k].bytes == 0) continue;
+      levels[k].bytes += steps * by_level[k].bytes;
+      levels[k].busy += Seconds(steps * by_level[k].seconds() / best.terms.bandwidth_fraction);
+    }
+    if (const LinkLoad* l = best.loads[i].busiest(); l != nullptr && steps * l->seconds() > most) {
+      most = steps * l->seconds();
+      t.busiest = topology.name(l->link);
+      t.decisive_rank = rank_of(c.group, l->link);
+    }
+  }
+  t.latency = Seconds(latency);
+  t.level = topology.levels()[static_cast<std::size_t>(outermost)].name;
+  for (const LevelLoad& l : levels)
+    if (l.bytes > 0) t.loads.push_back(l);
+  return t;
+}
+
+void set_total(CollectiveTime& t, const Call& c, const LibrarySpec& library, double seconds) {
+  const double bytes = d(c.size.count());
+  if (c.eager) {
+    seconds = std::max(seconds, library.eager_launch.count());
+    if (library.eager_copy.count() > 0) seconds += bytes / library.eager_copy.count();
+  }
+  t.total = Seconds(seconds);
+  t.algorithm_bandwidth = BytesPerSecond(bytes / seconds);
+  t.bus_bandwidth = BytesPerSecond(bytes / seconds * bus_factor(c.kind, c.group.ranks));
+}
+
+CollectiveTime bound(const Call& c, const SystemSpec& s) {
+  if (c.group.ranks <= 1) return {};
+  const auto list = weigh(c, s);
+  CollectiveTime t = describe_time(c, s, list);
+  set_total(t, c, library_of(s, c.library), list.front().seconds);
+  return t;
+}
+
+CollectiveTime bound(OpKind kind, Bytes size, Group g, const SystemSpec& s) {
+  Call c;
+  c.kind = kind;
+  c.size = size;
+  c.group = std::move(g);
+  return bound(c, s);
+}
+
+}  // namespace xpusim::network
