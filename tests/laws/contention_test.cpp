@@ -85,7 +85,7 @@ TEST(Stream, OnARandomChipNearlyReachesTheBandwidthOfHbm) {
     if (mapping::totals(best(o, c)).transactions <= kMostTransactions)
       worst.see(over_stream(o, c), text(o) + " | " + text(c));
   }
-  expect_at_most(worst, 0.2);
+  expect_at_most(worst, 0.25);  // where L2's writes are nearly as slow as HBM, the two take turns
 }
 
 }  // namespace
