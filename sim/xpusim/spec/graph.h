@@ -35,9 +35,9 @@ enum class OpKind : std::uint8_t {
   Combine,
 };
 inline constexpr std::array<std::string_view, 22> kOpKindNames = {
-    "gemm",     "attention", "softmax",    "rmsnorm",    "layernorm",      "swiglu",
-    "gelu",     "add",       "rope",       "embedding",  "cross_entropy",  "optimizer",
-    "quantize", "copy",      "all_reduce", "all_gather", "reduce_scatter", "all_to_all",
+    "gemm",      "attention", "softmax",    "rmsnorm",    "layernorm",      "swiglu",
+    "gelu",      "add",       "rope",       "embedding",  "cross_entropy",  "optimizer",
+    "quantize",  "copy",      "all_reduce", "all_gather", "reduce_scatter", "all_to_all",
     "broadcast", "send_recv", "dispatch",   "combine"};
 template <>
 struct EnumNames<OpKind> {
