@@ -70,9 +70,8 @@ class GraphTimer {
       const network::CollectiveTime t = collective_time(o, group);
       row.time = t.total;
       row.breakdown[Bound::Communication] = t.total.count();
-      row.detail = group.ranks > 1
-                       ? fmt::format("{} {} on {}", enum_name(t.algorithm), t.protocol, t.level)
-                       : "one rank";
+      row.detail = group.ranks > 1 ? fmt::format("{} {} on {}", enum_name(t.algorithm), t.protocol, t.level)
+                                   : "one rank";
       return row;
     }
     check_operands(o, chip_);
@@ -88,7 +87,8 @@ class GraphTimer {
 
   network::CollectiveTime collective_time(const Operator& o, const network::Group& group) {
     if (group.ranks <= 1) return {};
-    const auto [found, is_new] = collectives_.try_emplace({o.kind, o.collective.bytes, group.ranks, group.stride});
+    const auto [found, is_new] =
+        collectives_.try_emplace({o.kind, o.collective.bytes, group.ranks, group.stride});
     if (is_new) {
       network::Call call;
       call.kind = o.kind;

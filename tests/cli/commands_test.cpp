@@ -129,8 +129,8 @@ TEST_F(CommandLine, OpReportsAllWrongParameters) {
                  "op attention: kv_heads: 3 does not divide 8 heads (heads = kv_heads x group)\n"
                  "op attention: kv_len: 4 is less than q_len 8 (kv_len counts the new tokens too)");
   expect_refusal({"op", "all_reduce", "--chip", "h100_sxm", "bytes=1 MiB"}, kUsage,
-                 "op all_reduce: a collective runs on a system, not on one chip (write it in a workload "
-                 "trace and run that)");
+                 "op all_reduce: a collective runs on a system, not on one chip (xpusim collective --system "
+                 "SYSTEM, or a workload trace)");
 }
 
 TEST_F(CommandLine, ConfigCheckReportsTheMistakesOfAllFiles) {

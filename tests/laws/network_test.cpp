@@ -18,8 +18,8 @@ using test::call;
 constexpr OpKind kKinds[] = {OpKind::AllReduce, OpKind::AllGather, OpKind::ReduceScatter,
                              OpKind::AllToAll,  OpKind::Broadcast, OpKind::Dispatch};
 /// A GPU node, a mesh, a package and two tiers, a torus, racks of meshes, rails behind nodes.
-const char* const kSystems[] = {"dgx_h100",     "atlas_800_a2", "cloudmatrix384",
-                                "tpu_v4_pod",   "atlas_950",    "superpod_h100"};
+const char* const kSystems[] = {"dgx_h100",   "atlas_800_a2", "cloudmatrix384",
+                                "tpu_v4_pod", "atlas_950",    "superpod_h100"};
 
 std::vector<Algorithm> algorithms() {
   std::vector<Algorithm> all;
@@ -54,12 +54,13 @@ bool is_symmetric(const Call& c, const SystemSpec& s) {
 
 TEST(NetworkLaw, TileEqualsBoundWithoutContention) {
   int seen = 0;
-  for_each_call({1 << 10, 1 << 20, 1 << 28}, [&](const Call& c, const SystemSpec& s, const std::string& what) {
-    if (!is_symmetric(c, s)) return;
-    const double closed = bound(c, s).total.count(), tile = execute(c, s).total.count();
-    ASSERT_NEAR(tile, closed, 1e-6 * closed + 1e-9) << what;
-    ++seen;
-  });
+  for_each_call({1 << 10, 1 << 20, 1 << 28},
+                [&](const Call& c, const SystemSpec& s, const std::string& what) {
+                  if (!is_symmetric(c, s)) return;
+                  const double closed = bound(c, s).total.count(), tile = execute(c, s).total.count();
+                  ASSERT_NEAR(tile, closed, 1e-6 * closed + 1e-9) << what;
+                  ++seen;
+                });
   EXPECT_GT(seen, 300);
 }
 
@@ -75,7 +76,8 @@ TEST(NetworkLaw, NeverBelowTheBytesOverTheBandwidth) {
       ASSERT_GE(t.total.count(), l.bytes / slowest) << what;
     }
     // A rank takes in what it lacks; only a switch that adds up or copies spares it traffic.
-    if (c.algorithm == Algorithm::InSwitch || c.kind == OpKind::Broadcast || c.kind == OpKind::Dispatch) return;
+    if (c.algorithm == Algorithm::InSwitch || c.kind == OpKind::Broadcast || c.kind == OpKind::Dispatch)
+      return;
     double rate = 0;
     for (const LevelSpec& l : s.levels) rate += l.bandwidth.count();
     ASSERT_LE(t.bus_bandwidth.count(), rate) << what;
@@ -138,10 +140,12 @@ TEST(NetworkLaw, EveryRankSendsAndReceivesItsShare) {
   const SystemSpec s = test::round_cluster();
   const Topology topology(s, "");
   constexpr std::int64_t kRanks = 64, kSize = 1 << 26;
-  for (const auto& [kind, sent] : {std::pair{OpKind::AllReduce, 2 * 63.0 / 64}, {OpKind::AllGather, 63.0 / 64},
-                                   {OpKind::ReduceScatter, 63.0 / 64}, {OpKind::AllToAll, 63.0 / 64}})
-    for (const Algorithm a : {Algorithm::Ring, Algorithm::HalvingDoubling, Algorithm::Direct,
-                              Algorithm::Pairwise}) {
+  for (const auto& [kind, sent] : {std::pair{OpKind::AllReduce, 2 * 63.0 / 64},
+                                   {OpKind::AllGather, 63.0 / 64},
+                                   {OpKind::ReduceScatter, 63.0 / 64},
+                                   {OpKind::AllToAll, 63.0 / 64}})
+    for (const Algorithm a :
+         {Algorithm::Ring, Algorithm::HalvingDoubling, Algorithm::Direct, Algorithm::Pairwise}) {
       const Call c = call(kind, kSize, kRanks, a);
       const Shape shape = shape_of(c.group, topology);
       Plan plan;
@@ -262,7 +266,8 @@ TEST(NetworkLaw, AnUnevenExchangeWaitsForItsBusiestRank) {
   Call c = call(OpKind::AllToAll, 8 << 20, 8, Algorithm::Direct);
   c.traffic.assign(64, 1 << 20);
   const double even = execute(c, s).total.count();
-  EXPECT_NEAR(even, bound(call(OpKind::AllToAll, 8 << 20, 8, Algorithm::Direct), s).total.count(), 0.15 * even);
+  EXPECT_NEAR(even, bound(call(OpKind::AllToAll, 8 << 20, 8, Algorithm::Direct), s).total.count(),
+              0.15 * even);
   for (std::size_t from = 0; from < 8; ++from) c.traffic[from * 8 + 5] = 8 << 20;  // all want rank 5
   const CollectiveTime t = execute(c, s);
   EXPECT_GE(t.total.count(), 7 * (8 << 20) / 80e9);

@@ -28,7 +28,8 @@ inline network::Call call(OpKind kind, std::int64_t bytes, std::int64_t ranks,
   return c;
 }
 
-/// One level with round numbers: 100 GB/s, of which 80 are achieved; 1 us; a library of 5 us and 0.5 us a step.
+/// One level with round numbers: 100 GB/s, of which 80 are achieved; 1 us; a library of 5 us and 0.5 us a
+/// step.
 inline SystemSpec round_node(LevelKind kind = LevelKind::Switch, std::int64_t endpoints = 8) {
   SystemSpec s;
   s.id = "node";

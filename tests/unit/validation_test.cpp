@@ -301,6 +301,8 @@ TEST(MeasuredCollectives, AreMetWithinTheirGoals) {
   for (const auto& [set, id, most] : {std::tuple{"dgx_h100/nccl", "dgx_h100", 8.0},
                                       {"dgx_a100/nccl", "dgx_a100", 8.0},
                                       {"dgx_a100_multinode/collectives", "superpod_a100", 15.0},
+                                      {"dgx_h100_multinode/collectives", "superpod_h100", 20.0},
+                                      {"h800_multinode/collectives", "h800_8plane", 20.0},
                                       {"atlas_800_a2/collectives", "atlas_800_a2", 12.0},
                                       {"atlas_800_a3/collectives", "atlas_800_a3", 12.0}}) {
     const Csv csv = read_csv(std::string(XPUSIM_SOURCE_ROOT) + "/tests/measured/comm/" + set + ".csv");

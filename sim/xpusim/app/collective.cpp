@@ -357,7 +357,11 @@ void collective(const Common& c, const CollectiveArguments& a) {
                      fmt::format("{} {}", enum_name(t.algorithm), t.protocol)});
     if (prints) std::cout << (sweep ? sweep_line(run.call, t, run.parameters.dtype) : to_text(run.call, t));
   }
-  const std::string hash = Hasher().add(run.config).add(c.fidelity).add(result::version()).hex();
+  Hasher hasher;
+  hasher.add(run.config).add(c.fidelity).add(result::version()).add(a.kind);
+  for (const std::string& word : a.parameters) hasher.add(word);
+  for (const std::string& other : a.beside) hasher.add(other);
+  const std::string hash = hasher.hex();
   const Json document = {
       {"schema", "xpusim.collective/1"}, {"version", result::version()}, {"system", run.system.id},
       {"fidelity", c.fidelity},          {"config_hash", hash},          {"results", std::move(results)}};

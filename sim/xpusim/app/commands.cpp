@@ -164,7 +164,7 @@ void op(const Common& c, const OpArguments& a) {
     throw ConfigError(Diagnostic{{"op " + a.kind, 0, 0},
                                  "",
                                  "a collective runs on a system, not on one chip",
-                                 "write it in a workload trace and run that"});
+                                 "xpusim collective --system SYSTEM, or a workload trace"});
   auto chip = library.chip(a.chip, overrides);
   Results results{simulate(o, chip.value, a.eager ? Launch::Eager : Launch::Graph,
                            Options{fidelity_of(c), !c.trace.empty(), {}})};

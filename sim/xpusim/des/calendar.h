@@ -16,8 +16,8 @@ class Actor {
   static constexpr std::int64_t kIdle = -1;
 };
 
-/// With it, an actor gives others a turn: an idle one whose wait is over. Several turns at one time are several
-/// calls.
+/// With it, an actor gives others a turn: an idle one whose wait is over. Several turns at one time are
+/// several calls.
 class Bell {
  public:
   /// `actor`: place in the list of actors; `time`: not before the present turn.

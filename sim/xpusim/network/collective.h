@@ -24,10 +24,10 @@ struct Group {
 /// A link at a part of its rate; at 0 it is dead, and messages take another way.
 struct LinkFault {
   std::string level;
-  std::string kind;         ///< of link: out, in, up, down, pair, dimension, local, global
-  std::int64_t owner = 0;   ///< device, switch or router that it belongs to
-  std::int64_t part = -1;   ///< which of the owner's links of this kind; -1: all
-  double rate = 1;          ///< of its bandwidth
+  std::string kind;        ///< of link: out, in, up, down, pair, dimension, local, global
+  std::int64_t owner = 0;  ///< device, switch or router that it belongs to
+  std::int64_t part = -1;  ///< which of the owner's links of this kind; -1: all
+  double rate = 1;         ///< of its bandwidth
 };
 
 /// A rank that works at a part of the others' speed: its links out, and its steps.
@@ -77,14 +77,14 @@ struct CollectiveTime {
   std::string protocol;
   std::string library;
   std::string plane;
-  std::string level;              ///< the outermost that carries it
-  BytesPerSecond bus_bandwidth;   ///< nccl-tests' busbw
+  std::string level;             ///< the outermost that carries it
+  BytesPerSecond bus_bandwidth;  ///< nccl-tests' busbw
   BytesPerSecond algorithm_bandwidth;
-  Seconds latency;                ///< part of total that does not grow with the message
-  std::vector<LevelLoad> loads;   ///< by level, innermost first
-  std::string busiest;            ///< link that decides
+  Seconds latency;                  ///< part of total that does not grow with the message
+  std::vector<LevelLoad> loads;     ///< by level, innermost first
+  std::string busiest;              ///< link that decides
   std::int64_t decisive_rank = -1;  ///< whose link it is
-  std::vector<Choice> choices;    ///< all that were weighed, fastest first
+  std::vector<Choice> choices;      ///< all that were weighed, fastest first
 };
 
 /// Bytes that nccl-tests counts as moved over the bus, per byte of message.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <queue>
@@ -25,28 +26,27 @@ std::int64_t ticks(double seconds) { return to_ticks(Seconds(seconds)).count(); 
 /// it.
 class Fabric {
  public:
-  std::uint32_t place(const Link& link, const std::string& plane, std::string name, std::int64_t rank) {
+  std::uint32_t place(const Link& link, const std::string& plane) {
     const auto [found, is_new] = index_.try_emplace({plane, link.level, link.kind, link.part, link.owner},
                                                     static_cast<std::uint32_t>(lines_.size()));
     if (is_new) {
       lines_.emplace_back();
-      owners_.emplace_back(std::move(name), rank);
+      links_.emplace_back(plane, link);
     }
     return found->second;
   }
   des::Timeline& line(std::uint32_t place) { return lines_[place]; }
-  /// Name and rank of the link that was busy longest.
-  [[nodiscard]] std::pair<std::string, std::int64_t> busiest() const {
+  /// The link that was busy longest, and its plane.
+  [[nodiscard]] const std::pair<std::string, Link>* busiest() const {
     const auto most = std::max_element(lines_.begin(), lines_.end(),
                                        [](const auto& a, const auto& b) { return a.busy() < b.busy(); });
-    return most == lines_.end() ? std::pair<std::string, std::int64_t>{"", -1}
-                                : owners_[static_cast<std::size_t>(most - lines_.begin())];
+    return most == lines_.end() ? nullptr : &links_[static_cast<std::size_t>(most - lines_.begin())];
   }
 
  private:
   std::map<std::tuple<std::string, std::int32_t, LinkKind, std::int32_t, std::int64_t>, std::uint32_t> index_;
   std::deque<des::Timeline> lines_;
-  std::vector<std::pair<std::string, std::int64_t>> owners_;
+  std::vector<std::pair<std::string, Link>> links_;
 };
 
 /// A part of a message's way: a link, and how long the message keeps it busy.
@@ -67,6 +67,7 @@ class Collective {
  public:
   Collective(const Call& call, const SystemSpec& system, Fabric& fabric, bool alone)
       : call_(call),
+        system_(system),
         library_(library_of(system, call.library)),
         weighed_(weigh(call, system)),
         topology_(system, best().plane),
@@ -120,7 +121,10 @@ class Collective {
 
   CollectiveTime answer(std::int64_t end) const {
     CollectiveTime t = answer_;
-    std::tie(t.busiest, t.decisive_rank) = fabric_.busiest();
+    if (const auto* most = fabric_.busiest(); most != nullptr) {
+      t.busiest = Topology(system_, most->first).name(most->second);
+      t.decisive_rank = rank_of(call_.group, most->second);
+    }
     set_total(t, call_, library_, to_seconds(Ticks(end)).count());
     return t;
   }
@@ -129,8 +133,7 @@ class Collective {
  private:
   Leg leg(const Link& link, double bytes, double rate) {
     const double seconds = bytes / (link.bandwidth * rate * best().terms.bandwidth_fraction);
-    return {fabric_.place(link, best().plane, topology_.name(link), rank_of(call_.group, link)),
-            ticks(seconds)};
+    return {fabric_.place(link, best().plane), ticks(seconds)};
   }
   /// What one rank puts on each kind of link in a step: its share where ranks share it.
   Message of_all(std::size_t phase) {
@@ -166,6 +169,7 @@ class Collective {
   }
 
   const Call& call_;
+  const SystemSpec& system_;
   const LibrarySpec& library_;
   std::vector<Weighed> weighed_;
   Topology topology_;
@@ -347,46 +351,64 @@ class Rank : public des::Actor {
 
 }  // namespace
 
+namespace {
+
+/// Collectives with their actors: all ranks, one collective after the other, then a courier for each.
+class Run {
+ public:
+  Run(const std::vector<Call>& calls, const SystemSpec& system) {
+    for (const Call& c : calls)
+      collectives_.push_back(std::make_unique<Collective>(c, system, fabric_, calls.size() == 1));
+    std::int64_t all = 0;
+    for (const auto& c : collectives_) all += c->actors();
+    for (const auto& c : collectives_) {
+      const auto actor = static_cast<std::uint32_t>(all + static_cast<std::int64_t>(couriers_.size()));
+      couriers_.push_back(std::make_unique<Courier>(*c, bell_, actor));
+      first_.push_back(ranks_.size());
+      for (std::int64_t r = 0; r < c->actors(); ++r)
+        ranks_.push_back(std::make_unique<Rank>(*c, r, static_cast<std::uint32_t>(first_.back()), ranks_,
+                                                bell_, *couriers_.back()));
+    }
+    first_.push_back(ranks_.size());
+  }
+
+  std::vector<CollectiveTime> times() {
+    std::vector<des::Actor*> actors;
+    for (const auto& r : ranks_) actors.push_back(r.get());
+    for (const auto& c : couriers_) actors.push_back(c.get());
+    des::run(actors, &bell_);
+    std::vector<CollectiveTime> times;
+    for (std::size_t i = 0; i < collectives_.size(); ++i) {
+      std::int64_t end = 0;
+      for (std::size_t r = first_[i]; r < first_[i + 1]; ++r) {
+        check_invariant(ranks_[r]->is_done(), "a rank waits for a message that nobody sends");
+        end = std::max(end, ranks_[r]->end());
+      }
+      times.push_back(collectives_[i]->answer(end));
+    }
+    return times;
+  }
+
+ private:
+  Fabric fabric_;
+  des::Bell bell_;
+  std::vector<std::unique_ptr<Collective>> collectives_;
+  std::vector<std::unique_ptr<Rank>> ranks_;
+  std::vector<std::unique_ptr<Courier>> couriers_;
+  std::vector<std::size_t> first_;  ///< rank of each collective, and the end
+};
+
+}  // namespace
+
 std::vector<CollectiveTime> execute_together(const std::vector<Call>& calls, const SystemSpec& system) {
-  Fabric fabric;
-  std::vector<std::unique_ptr<Collective>> collectives;
-  for (const Call& c : calls)
-    if (c.group.ranks > 1)
-      collectives.push_back(std::make_unique<Collective>(c, system, fabric, calls.size() == 1));
-  std::vector<std::unique_ptr<Rank>> ranks;
-  std::vector<std::unique_ptr<Courier>> couriers;
-  std::vector<std::size_t> first;
-  des::Bell bell;
-  std::int64_t all = 0;
-  for (const auto& c : collectives) all += c->actors();
-  for (const auto& c : collectives) {
-    const auto actor = static_cast<std::uint32_t>(all + static_cast<std::int64_t>(couriers.size()));
-    couriers.push_back(std::make_unique<Courier>(*c, bell, actor));
-    first.push_back(ranks.size());
-    for (std::int64_t r = 0; r < c->actors(); ++r)
-      ranks.push_back(std::make_unique<Rank>(*c, r, static_cast<std::uint32_t>(first.back()), ranks, bell,
-                                             *couriers.back()));
-  }
-  first.push_back(ranks.size());
-  std::vector<des::Actor*> actors;
-  for (const auto& r : ranks) actors.push_back(r.get());
-  for (const auto& c : couriers) actors.push_back(c.get());
-  if (!actors.empty()) des::run(actors, &bell);
-  std::vector<CollectiveTime> times;
+  std::vector<Call> several;  // one rank has nothing to do
+  std::copy_if(calls.begin(), calls.end(), std::back_inserter(several),
+               [](const Call& c) { return c.group.ranks > 1; });
+  const auto times = several.empty() ? std::vector<CollectiveTime>{} : Run(several, system).times();
+  std::vector<CollectiveTime> all;
   std::size_t next = 0;
-  for (const Call& c : calls) {
-    if (c.group.ranks <= 1) {
-      times.emplace_back();
-      continue;
-    }
-    std::int64_t end = 0;
-    for (std::size_t i = first[next]; i < first[next + 1]; ++i) {
-      check_invariant(ranks[i]->is_done(), "a rank waits for a message that nobody sends");
-      end = std::max(end, ranks[i]->end());
-    }
-    times.push_back(collectives[next++]->answer(end));
-  }
-  return times;
+  for (const Call& c : calls) all.push_back(c.group.ranks > 1 ? times[next++] : CollectiveTime{});
+  return all;
 }
 
 CollectiveTime execute(const Call& call, const SystemSpec& system) {

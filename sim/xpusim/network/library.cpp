@@ -166,6 +166,45 @@ std::int64_t rank_of(const Group& g, const Link& link) {
   return -1;
 }
 
+namespace {
+
+/// The most loaded kind of link of each level, all steps of all phases together.
+std::vector<LevelLoad> level_loads(const Weighed& w, const Topology& topology) {
+  std::vector<LevelLoad> levels(topology.levels().size());
+  for (std::size_t i = 0; i < levels.size(); ++i) levels[i].level = topology.levels()[i].name;
+  for (std::size_t i = 0; i < w.loads.size(); ++i) {
+    const double steps = d(w.plan.phases[i].steps);
+    std::vector<const LinkLoad*> most(levels.size());
+    for (const LinkLoad& l : w.loads[i].links) {
+      const LinkLoad*& m = most[static_cast<std::size_t>(l.link.level)];
+      if (m == nullptr || l.seconds() > m->seconds()) m = &l;
+    }
+    for (std::size_t k = 0; k < levels.size(); ++k) {
+      if (most[k] == nullptr) continue;
+      levels[k].bytes += steps * most[k]->bytes;
+      levels[k].busy += Seconds(steps * most[k]->seconds() / w.terms.bandwidth_fraction);
+    }
+  }
+  std::erase_if(levels, [](const LevelLoad& l) { return l.bytes == 0; });
+  return levels;
+}
+
+/// The link that is busy longest in one phase.
+const Link* busiest_link(const Weighed& w) {
+  const Link* busiest = nullptr;
+  double most = 0;
+  for (std::size_t i = 0; i < w.loads.size(); ++i) {
+    const LinkLoad* l = w.loads[i].busiest();
+    const double seconds = l == nullptr ? 0 : d(w.plan.phases[i].steps) * l->seconds();
+    if (seconds <= most) continue;
+    most = seconds;
+    busiest = &l->link;
+  }
+  return busiest;
+}
+
+}  // namespace
+
 CollectiveTime describe_time(const Call& c, const SystemSpec& s, const std::vector<Weighed>& list) {
   const Weighed& best = list.front();
   const Topology topology(s, best.plane);
@@ -176,34 +215,16 @@ CollectiveTime describe_time(const Call& c, const SystemSpec& s, const std::vect
   t.library = library_of(s, c.library).name;
   for (const Weighed& w : list)
     t.choices.push_back({w.plan.algorithm, w.protocol.name, w.plane, Seconds(w.seconds)});
-  double latency = best.terms.fixed, most = 0;
-  std::vector<LevelLoad> levels(topology.levels().size());
-  for (std::size_t i = 0; i < levels.size(); ++i) levels[i].level = topology.levels()[i].name;
-  std::int32_t outermost = 0;
-  for (std::size_t i = 0; i < best.loads.size(); ++i) {
-    const double steps = d(best.plan.phases[i].steps);
-    latency += steps * best.terms.latency[i];
-    std::vector<LinkLoad> by_level(levels.size());
-    for (const LinkLoad& l : best.loads[i].links) {
-      LinkLoad& m = by_level[static_cast<std::size_t>(l.link.level)];
-      if (m.bytes == 0 || l.seconds() > m.seconds()) m = l;
-      outermost = std::max(outermost, l.link.level);
-    }
-    for (std::size_t k = 0; k < levels.size(); ++k) {
-      if (by_level[k].bytes == 0) continue;
-      levels[k].bytes += steps * by_level[k].bytes;
-      levels[k].busy += Seconds(steps * by_level[k].seconds() / best.terms.bandwidth_fraction);
-    }
-    if (const LinkLoad* l = best.loads[i].busiest(); l != nullptr && steps * l->seconds() > most) {
-      most = steps * l->seconds();
-      t.busiest = topology.name(l->link);
-      t.decisive_rank = rank_of(c.group, l->link);
-    }
-  }
+  double latency = best.terms.fixed;
+  for (std::size_t i = 0; i < best.loads.size(); ++i)
+    latency += d(best.plan.phases[i].steps) * best.terms.latency[i];
   t.latency = Seconds(latency);
-  t.level = topology.levels()[static_cast<std::size_t>(outermost)].name;
-  for (const LevelLoad& l : levels)
-    if (l.bytes > 0) t.loads.push_back(l);
+  t.loads = level_loads(best, topology);
+  if (!t.loads.empty()) t.level = t.loads.back().level;
+  if (const Link* busiest = busiest_link(best); busiest != nullptr) {
+    t.busiest = topology.name(*busiest);
+    t.decisive_rank = rank_of(c.group, *busiest);
+  }
   return t;
 }
 

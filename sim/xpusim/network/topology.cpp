@@ -31,9 +31,8 @@ std::vector<std::string> planes_of(const SystemSpec& s) {
 Topology::Topology(const SystemSpec& s, const std::string& plane) : system_(s.id) {
   const auto known = planes_of(s);
   if (std::find(known.begin(), known.end(), plane) == known.end())
-    throw InfeasibleError(
-        fmt::format("{}: no plane '{}' (known: {})", s.id, plane,
-                    known.front().empty() ? "none has a name" : join(views(known))));
+    throw InfeasibleError(fmt::format("{}: no plane '{}' (known: {})", s.id, plane,
+                                      known.front().empty() ? "none has a name" : join(views(known))));
   for (const LevelSpec& l : s.levels)
     if (l.plane.empty() || l.plane == plane) levels_.push_back(l);
 }
@@ -125,8 +124,8 @@ void Topology::cross_torus(std::int32_t level, std::int64_t from, std::int64_t t
     const std::int64_t ahead = (there - here + dims[d]) % dims[d];
     const bool forward = 2 * ahead <= dims[d];
     for (std::int64_t left = forward ? ahead : dims[d] - ahead; left > 0; --left) {
-      r.links.push_back({level, LinkKind::Dimension, static_cast<std::int32_t>(2 * d + (forward ? 0 : 1)), at,
-                         bandwidth});
+      r.links.push_back(
+          {level, LinkKind::Dimension, static_cast<std::int32_t>(2 * d + (forward ? 0 : 1)), at, bandwidth});
       const std::int64_t x = at / stride % dims[d];
       at += ((x + (forward ? 1 : dims[d] - 1)) % dims[d] - x) * stride;
       r.latency += l.latency.count();

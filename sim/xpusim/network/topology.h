@@ -32,9 +32,9 @@ struct Link {
 /// it on before it is whole (cut-through), else one after the other.
 struct Route {
   std::vector<Link> links;
-  double latency = 0;             ///< seconds, without the message's length
-  std::int32_t level = 0;         ///< the outermost that it takes
-  std::int32_t host_driven = 0;   ///< hops that a thread of the host posts
+  double latency = 0;            ///< seconds, without the message's length
+  std::int32_t level = 0;        ///< the outermost that it takes
+  std::int32_t host_driven = 0;  ///< hops that a thread of the host posts
   bool store_and_forward = false;
 };
 

@@ -36,13 +36,15 @@ std::string grid(const Axis& x, const Axis& y) {
   std::string svg;
   for (double e = x.low; e <= x.high; e += std::max(1.0, std::ceil((x.high - x.low) / 8))) {
     const double at = x.at(std::pow(x.base, e));
-    svg += fmt::format("<line x1='{0:.1f}' y1='{1:.1f}' x2='{0:.1f}' y2='{2:.1f}' class='grid'/>", at, y.from, y.to) +
+    svg += fmt::format("<line x1='{0:.1f}' y1='{1:.1f}' x2='{0:.1f}' y2='{2:.1f}' class='grid'/>", at, y.from,
+                       y.to) +
            fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='middle'>{}</text>", at, y.from + 16,
                        size_text(std::pow(x.base, e)));
   }
   for (double e = y.low; e <= y.high; ++e) {
     const double at = y.at(std::pow(y.base, e));
-    svg += fmt::format("<line x1='{1:.1f}' y1='{0:.1f}' x2='{2:.1f}' y2='{0:.1f}' class='grid'/>", at, x.from, x.to) +
+    svg += fmt::format("<line x1='{1:.1f}' y1='{0:.1f}' x2='{2:.1f}' y2='{0:.1f}' class='grid'/>", at, x.from,
+                       x.to) +
            fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='end'>{:g}</text>", x.from - 6, at + 4,
                        std::pow(y.base, e));
   }
