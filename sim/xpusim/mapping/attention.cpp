@@ -98,8 +98,11 @@ class AttentionTemplate {
     r.k_tiles = g_.kv_tiles;
     r.k_tiles_per_split = g_.kv_tiles_per_block;
     r.heads_per_kv = a_.heads / a_.kv_heads / packed;
-    const bool resident = b_.program.operands[static_cast<std::size_t>(k_)].resident == 1;
-    b_.program.hbm_read_bytes = resident ? 0 : d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_);
+    const auto operand = [this](std::int8_t i) { return b_.program.operands[static_cast<std::size_t>(i)]; };
+    b_.program.hbm_read_bytes =
+        (1 - operand(k_).resident) * d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) +
+        (1 - operand(q_).resident) * query_bytes();
+    b_.program.hbm_write_bytes = operand(o_).hbm_share * output_bytes();
     return std::move(b_.program);
   }
 
@@ -125,14 +128,26 @@ class AttentionTemplate {
     return start * ((1 + output) / 2);
   }
 
+  /// Of all blocks: Q, backward dO too; O, or the gradients of Q, K and V.
+  [[nodiscard]] double query_bytes() const {
+    return query_rows() * (g_.head_dim + (g_.backward ? g_.value_dim : 0)) * g_.element;
+  }
+  [[nodiscard]] double output_bytes() const {
+    const double gradients = g_.backward ? d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) : 0;
+    return query_rows() * (g_.backward ? g_.head_dim : g_.value_dim) * g_.element + gradients;
+  }
+  [[nodiscard]] double query_rows() const { return d(a_.batch * a_.heads) * d(a_.q_len); }
+
   void declare_operands() {
     const std::int64_t tiles = g_.kv_tiles * a_.batch * a_.kv_heads;
     const bool fresh = a_.q_len == a_.kv_len;  // keys just written, not from a cache
     const bool resident = fresh && d(tiles) * kv_tile_bytes(g_) <= d(chip_.l2.capacity.count()) / 2;
     k_ = b_.operand({"K", tiles, g_.k_tile_bytes, resident ? 1.0 : 0.0});
     v_ = b_.operand({"V", tiles, g_.v_tile_bytes, resident ? 1.0 : 0.0});
-    q_ = b_.operand({.name = "Q", .resident = 1});
-    o_ = b_.operand({.name = "O", .write = true, .hbm_share = 0});
+    const double l2 = d(chip_.l2.capacity.count());
+    q_ = b_.operand({.name = "Q", .resident = query_bytes() <= l2 / 2 ? 1.0 : 0.0});
+    o_ = b_.operand(
+        {.name = "O", .write = true, .hbm_share = query_bytes() + output_bytes() > l2 ? 1.0 : 0.0});
     // Tiles that live only inside the kernel: L2 carries them, HBM never sees them.
     put_ = b_.operand({.name = "tiles into L2", .write = true, .hbm_share = 0});
     get_ = b_.operand({.name = "tiles from L2", .resident = 1});

@@ -158,14 +158,15 @@ Operator served_attention(RowReader& r, bool decode, std::string_view dtype) {
   return o;
 }
 
-/// The call around it: prefill rotates `rotated` elements of each token in a kernel of its own, decoding
-/// inside the attention kernel.
+/// The call around it. A kernel of its own rotates `rotated` elements of each token; 0: attention's does.
 Call served_call(const Operator& o, bool decode, std::int64_t rotated) {
-  if (decode) return {o, {}, Setup::Decode};
+  Call call{o, {}, decode ? Setup::Decode : Setup::Prefill};
+  if (rotated == 0) return call;
   Operator rope;
   rope.kind = OpKind::Rope;
   rope.rowwise = {.rows = o.attention.batch * o.attention.q_len, .cols = rotated};
-  return {o, {rope}, Setup::Prefill};
+  call.before.push_back(rope);
+  return call;
 }
 
 /// Attention of a serving library: one call rotates Q and K, writes K and V into the cache, and attends.
@@ -176,7 +177,7 @@ Call attention(RowReader& r, bool decode) {
   a.kv_heads = r.count_or("num_key_value_heads", a.heads);
   a.head_dim = r.count("head_dim");
   if (!decode && size_of(a.kv_dtype) == 1) a.dtype = a.kv_dtype;
-  return served_call(o, decode, (a.heads + 2 * a.kv_heads) * a.head_dim);
+  return served_call(o, decode, decode ? 0 : (a.heads + 2 * a.kv_heads) * a.head_dim);
 }
 
 /// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434). Prefill expands the latent into keys of 128 +
