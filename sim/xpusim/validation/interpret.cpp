@@ -114,8 +114,8 @@ Call gemm(RowReader& r, Dtype dtype) {
   return {o, {}, Setup::None};
 }
 
-/// Products of other sources than the serving library: dense ones, batches, and groups of m rows each. Weights
-/// come round at once where the note says that the caches were warm.
+/// Products of other sources than the serving library: dense ones, batches, and groups of m rows each.
+/// Weights come round at once where the note says that the caches were warm.
 Call gemm_of_other_source(RowReader& r) {
   const std::int64_t groups = r.count_or("groups", 1);
   Call call = gemm(r, r.dtype("dtype"));
@@ -351,9 +351,9 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
 }
 
 /// Sets of the same folder tree whose kernels have no model yet: every row counts as skipped.
-constexpr std::string_view kUnmodelled[] = {
-    "computescale", "linear_attention", "utilisation", "microbench", "memory", "power", "nccl",
-    "custom_allreduce"};
+constexpr std::string_view kUnmodelled[] = {"computescale", "linear_attention", "utilisation",
+                                            "microbench",   "memory",           "power",
+                                            "nccl",         "custom_allreduce"};
 
 /// What a row without an operator is called.
 std::string_view unmodelled(const RowReader& r) {
