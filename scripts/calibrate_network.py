@@ -56,6 +56,7 @@ LL = {
 RINGS = r"^(all_reduce|all_gather|reduce_scatter) \d+ ranks \d+ B$"
 ENGINE = {
     "launch": ("us", 0.5, 8),
+    "message": ("us", 0, 1),
     "peer_memory.step": ("us", 0, 4),
     "peer_memory.bandwidth_fraction": ("", 0.3, 1),
 }

@@ -219,6 +219,14 @@ network::Call within_limits(const network::Call& call, const SystemSpec& system)
   return c;
 }
 
+/// Outside a graph an engine's call is out of place, in seconds: where the library takes over, which reduces
+/// in place, the message is copied first.
+double copy_before(const network::Call& asked, const network::Call& call, const SystemSpec& system) {
+  if (!asked.eager || asked.library == call.library) return 0;
+  const double rate = library_of(system, asked.library).eager_copy.count();
+  return rate > 0 ? d(asked.size.count()) / rate : 0;
+}
+
 Sample sample_of(const MeasuredCall& m, const SystemSpec& system, chip::Fidelity fidelity) {
   network::Call call = within_limits(m.call, system);
   call.size = Bytes(call.size.count() * m.in_flight);
@@ -228,7 +236,7 @@ Sample sample_of(const MeasuredCall& m, const SystemSpec& system, chip::Fidelity
   s.line = m.line;
   s.label = m.label;
   s.measured_us = m.time_us;
-  s.predicted_us = t.total.count() * 1e6 / d(m.in_flight);
+  s.predicted_us = (t.total.count() + copy_before(m.call, call, system)) * 1e6 / d(m.in_flight);
   if (m.in_flight > 1)  // a stream is no faster than its messages are posted
     s.predicted_us = std::max(s.predicted_us, library_of(system, call.library).message.count() * 1e6);
   s.breakdown[Bound::Launch] = std::min(t.latency, t.total).count();
