@@ -21,9 +21,14 @@ import sys
 import tempfile
 from collections.abc import Collection
 
-import numpy as np
-import yaml
-from scipy.optimize import differential_evolution, minimize  # type: ignore[import-untyped]
+try:
+    import numpy as np
+    import yaml
+    from scipy.optimize import differential_evolution, minimize  # type: ignore[import-untyped]
+except ImportError:
+    import in_venv
+
+    in_venv.restart()
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # stage: its measured sets of the chip, and its constants, path below chip: (unit, low, high)

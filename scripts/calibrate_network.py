@@ -20,8 +20,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-from scipy.optimize import differential_evolution  # type: ignore[import-untyped]
+try:
+    import yaml
+    from scipy.optimize import differential_evolution  # type: ignore[import-untyped]
+except ImportError:
+    import in_venv
+
+    in_venv.restart()
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,11 +20,10 @@ ROOT = Path(__file__).resolve().parent.parent
 try:
     import jsonschema
     import yaml
-except ImportError:  # started by another Python than the one of scripts/setup.sh
-    venv = ROOT / ".venv/bin/python"
-    if not venv.exists() or Path(sys.prefix) == ROOT / ".venv":
-        sys.exit("check_configs: run scripts/setup.sh first")
-    os.execv(venv, [str(venv), *sys.argv])
+except ImportError:
+    import in_venv
+
+    in_venv.restart()
 
 FOLDERS = {
     "chip": "configs/chips",

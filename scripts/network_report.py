@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -22,11 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 try:
     import matplotlib
     import matplotlib.pyplot as plt
-except ImportError:  # started by another Python than the one of scripts/setup.sh
-    venv = ROOT / ".venv/bin/python"
-    if not venv.exists() or Path(sys.prefix) == ROOT / ".venv":
-        sys.exit("network_report: run scripts/setup.sh first")
-    os.execv(venv, [str(venv), *sys.argv])
+except ImportError:
+    import in_venv
+
+    in_venv.restart()
 matplotlib.use("Agg")
 SETS = ROOT / "tests/measured/comm"
 DOCUMENT = ROOT / "docs/validation.md"

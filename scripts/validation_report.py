@@ -33,11 +33,10 @@ try:
     import matplotlib.pyplot as plt
     import yaml
     from PIL import Image
-except ImportError:  # started by another Python than the one of scripts/setup.sh
-    venv = ROOT / ".venv/bin/python"
-    if not venv.exists() or Path(sys.prefix) == ROOT / ".venv":
-        sys.exit("validation_report: run scripts/setup.sh first")
-    os.execv(venv, [str(venv), *sys.argv])
+except ImportError:
+    import in_venv
+
+    in_venv.restart()
 
 KERNELS = ROOT / "tests/measured/kernels"
 ACCURACY = ROOT / "tests/measured/accuracy.json"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[2]
 try:
     import matplotlib
     import matplotlib.pyplot as plt
-except ImportError:  # started by another Python than the one of scripts/setup.sh
-    venv = ROOT / ".venv/bin/python"
-    if not venv.exists() or Path(sys.prefix) == ROOT / ".venv":
-        sys.exit("bandwidth_against_group: run scripts/setup.sh first")
-    os.execv(venv, [str(venv), *sys.argv])
+except ImportError:
+    sys.path.append(str(ROOT / "scripts"))
+    import in_venv
+
+    in_venv.restart()
 matplotlib.use("Agg")
 SYSTEMS = (
     (
