@@ -98,7 +98,9 @@ class AttentionTemplate {
     r.k_tiles = g_.kv_tiles;
     r.k_tiles_per_split = g_.kv_tiles_per_block;
     r.heads_per_kv = a_.heads / a_.kv_heads / packed;
-    const auto operand = [this](std::int8_t i) { return b_.program.operands[static_cast<std::size_t>(i)]; };
+    const auto operand = [this](std::int8_t i) -> const Operand& {
+      return b_.program.operands[static_cast<std::size_t>(i)];
+    };
     b_.program.hbm_read_bytes =
         (1 - operand(k_).resident) * d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) +
         (1 - operand(q_).resident) * query_bytes();

@@ -189,6 +189,4 @@ FlopsPerSecond matrix_peak(const ChipSpec& chip, Dtype dtype) {
                         static_cast<double>(chip.cores.count));
 }
 
-BytesPerSecond achieved_hbm(const ChipSpec& chip) { return chip.hbm.bandwidth * chip.hbm.achieved_fraction; }
-
 }  // namespace xpusim

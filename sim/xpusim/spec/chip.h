@@ -219,7 +219,5 @@ void describe(Fields&, ChipSpec&);
 [[nodiscard]] FlopsPerCycle matrix_rate(const ChipSpec&, Dtype);
 /// Dense matrix peak of one die at clock.max.
 [[nodiscard]] FlopsPerSecond matrix_peak(const ChipSpec&, Dtype);
-/// HBM bandwidth that long streams reach, one die.
-[[nodiscard]] BytesPerSecond achieved_hbm(const ChipSpec&);
 
 }  // namespace xpusim
