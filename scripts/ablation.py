@@ -16,8 +16,19 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CHIPS = ("h100_sxm", "a100_sxm")
-SETS = ("gemm_bf16", "gemm_fp8", "attention_prefill", "attention_decode", "mla_prefill", "mla_decode", "moe")
+CHIPS = ("h100_sxm", "a100_sxm", "ascend_910b2", "ascend_910c_die")
+SETS = (
+    "gemm_bf16",
+    "gemm_fp16",
+    "gemm_fp8",
+    "attention_prefill",
+    "attention_decode",
+    "mla_prefill",
+    "mla_decode",
+    "moe",
+    "scale_matrix",
+    "vector",
+)
 # what is taken away: the values that do it
 MECHANISMS: dict[str, tuple[str, ...]] = {
     "nothing": (),
@@ -45,6 +56,8 @@ MECHANISMS: dict[str, tuple[str, ...]] = {
     "packing of grouped heads": ("attention.packed_heads=1",),
     "losses of grouped streams": ("moe.hbm_fraction=1",),
     "losses of rows moved by index": ("moe.gather_fraction=1",),
+    "losses of row-wise kernels": ("vector.kernel_efficiency=1",),
+    "start of a row-wise kernel": ("overheads.vector_start=0 us",),
     "a serving library's setup": ("attention.prefill_setup=0 us", "attention.decode_setup=0 us"),
 }
 
