@@ -28,6 +28,7 @@ except ImportError:
 FOLDERS = {
     "chip": "configs/chips",
     "system": "configs/systems",
+    "stack": "configs/stacks",
     "model": "workloads/models",
     "scenario": "workloads/scenarios",
     "trace": "workloads/traces",

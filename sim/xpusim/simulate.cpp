@@ -3,43 +3,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
-#include <tuple>
 
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/error.h"
-#include "xpusim/network/collective.h"
+#include "xpusim/operator_timer.h"
 #include "xpusim/ops/cost.h"
 #include "xpusim/ops/transformer.h"
+#include "xpusim/train.h"
 
 namespace xpusim {
 namespace {
 
 double d(std::int64_t x) { return static_cast<double>(x); }
 
-/// What an operator reads must fit the memory, and so must what it writes. Shapes beyond that are typing
-/// mistakes, and would count more tiles than integers hold.
-void check_operands(const Operator& o, const ChipSpec& chip) {
-  const ops::Cost c = ops::cost(o);
-  const double bytes = std::max(c.weight_bytes + c.input_bytes, c.output_bytes);
-  const double capacity = d(chip.hbm.capacity.count());
-  if (bytes > capacity)
-    throw InfeasibleError(fmt::format("{}: its operands take {:.4g} GiB, the memory of {} has {:.4g} GiB",
-                                      o.name, bytes / 0x1p30, chip.id, capacity / 0x1p30));
-}
-
-/// Times every operator of a graph: compute operators on the chip, collectives on the system.
+/// Times every operator of a graph.
 class GraphTimer {
  public:
-  GraphTimer(const Graph& graph, const ChipSpec& chip, const SystemSpec* system, Launch launch,
-             const Options& options)
-      : graph_(graph),
-        chip_(chip),
-        system_(system),
-        launch_(launch),
-        options_(options),
-        estimator_(chip, options.fidelity, launch, options.engine_spans) {}
+  GraphTimer(const Graph& graph, OperatorTimer& timer, const Options& options)
+      : graph_(graph), timer_(timer), options_(options) {}
 
   void run(result::Result& r) {
     std::size_t all = 0, done = 0;
@@ -47,7 +29,9 @@ class GraphTimer {
     for (const Section& section : graph_.sections) {
       r.first_row.push_back(r.operators.size());
       for (const Operator& o : section.operators) {
-        r.operators.push_back(row(section, o));
+        r.operators.push_back(timer_.row(o, graph_.groups));
+        r.operators.back().section = section.name;
+        r.operators.back().count = section.repeat;
         if (options_.engine_spans && !is_collective(o.kind)) record_engines(o, r);
         if (options_.progress) options_.progress(++done, all);
       }
@@ -55,65 +39,15 @@ class GraphTimer {
   }
 
  private:
-  result::OperatorRow row(const Section& section, const Operator& o) {
-    result::OperatorRow row;
-    row.section = section.name;
-    row.name = o.name;
-    row.kind = o.kind;
-    row.count = section.repeat;
-    row.op = o;
-    if (is_collective(o.kind)) {
-      const network::Group group = o.collective.group == RankGroup::Tensor
-                                       ? network::Group{graph_.tensor, 1, {}}
-                                       : network::Group{graph_.data, graph_.tensor, {}};
-      if (group.ranks > 1 && system_ == nullptr) throw InfeasibleError("a collective needs a system");
-      const network::CollectiveTime t = collective_time(o, group);
-      row.time = t.total;
-      row.breakdown[Bound::Communication] = t.total.count();
-      row.detail = group.ranks > 1 ? fmt::format("{} {} on {}", enum_name(t.algorithm), t.protocol, t.level)
-                                   : "one rank";
-      return row;
-    }
-    check_operands(o, chip_);
-    const chip::KernelTime& t = estimator_.time(o);
-    row.time = t.total;
-    row.breakdown = t.breakdown;
-    row.flops = t.flops;
-    row.hbm_bytes = t.hbm_bytes;
-    row.clock = t.clock;
-    row.detail = t.tiling;
-    return row;
-  }
-
-  network::CollectiveTime collective_time(const Operator& o, const network::Group& group) {
-    if (group.ranks <= 1) return {};
-    const auto [found, is_new] =
-        collectives_.try_emplace({o.kind, o.collective.bytes, group.ranks, group.stride});
-    if (is_new) {
-      network::Call call;
-      call.kind = o.kind;
-      call.size = o.collective.bytes;
-      call.group = group;
-      call.eager = launch_ == Launch::Eager;
-      const bool tile = options_.fidelity == chip::Fidelity::Tile;
-      found->second = tile ? network::execute(call, *system_) : network::bound(call, *system_);
-    }
-    return found->second;
-  }
-
   /// The engines of each distinct operator once: its later runs look the same.
   void record_engines(const Operator& o, result::Result& r) {
     if (recorded_.insert(chip::content_key(o)).second)
-      r.engines.push_back({r.operators.size() - 1, estimator_.time(o).spans});
+      r.engines.push_back({r.operators.size() - 1, timer_.kernel(o).spans});
   }
 
   const Graph& graph_;
-  const ChipSpec& chip_;
-  const SystemSpec* system_;
-  Launch launch_;
+  OperatorTimer& timer_;
   const Options& options_;
-  chip::Estimator estimator_;
-  std::map<std::tuple<OpKind, Bytes, std::int64_t, std::int64_t>, network::CollectiveTime> collectives_;
   std::set<std::string> recorded_;
 };
 
@@ -129,12 +63,12 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
   r.workload = graph.name;
   r.chip = chip.id;
   r.fidelity = chip::kFidelityNames[static_cast<std::size_t>(options.fidelity)];
-  r.tensor = graph.tensor;
-  r.data = graph.data;
+  r.groups = graph.groups;
   r.memory_capacity = chip.hbm.capacity;
   r.engine_names = engine_names(chip);
   const SystemSpec joined = system != nullptr ? with_package_level(*system, chip) : SystemSpec{};
-  GraphTimer(graph, chip, system != nullptr ? &joined : nullptr, launch, options).run(r);
+  OperatorTimer timer(chip, system != nullptr ? &joined : nullptr, launch, options);
+  GraphTimer(graph, timer, options).run(r);
   r.classes = result::by_class(r.operators);
 
   std::size_t next = 0;
@@ -174,6 +108,11 @@ result::Result simulate(const Request& q, const Options& options) {
   if (chips > q.system.chips)
     throw InfeasibleError(
         fmt::format("scenario.chips: {} are more than the {} of {}", chips, q.system.chips, q.system.id));
+  if (q.scenario.phase == Phase::Training) {
+    result::Result r = train(q, chips * q.chip.dies, options);
+    place(r, q.chip, q.system, chips);
+    return r;
+  }
   const ops::Parallelism p = ops::resolve_parallelism(q.model, q.scenario, chips * q.chip.dies);
   ops::check_memory(q.model, q.scenario, p, chips * q.chip.dies, q.chip.hbm.capacity, q.chip.id);
   result::Result r =
@@ -189,9 +128,9 @@ result::Result simulate(const Request& q, const Options& options) {
 
 result::Result simulate(const Graph& graph, const ChipSpec& chip, const SystemSpec& system, Launch launch,
                         const Options& options) {
-  if (graph.tensor * graph.data > system.chips * chip.dies)
-    throw InfeasibleError(fmt::format("{}: tensor {} x data {} are more than the {} devices of {}",
-                                      graph.name, graph.tensor, graph.data, system.chips * chip.dies,
+  if (graph.groups.devices() > system.chips * chip.dies)
+    throw InfeasibleError(fmt::format("{}: its groups have {} ranks, more than the {} devices of {}",
+                                      graph.name, graph.groups.devices(), system.chips * chip.dies,
                                       system.id));
   result::Result r = run(graph, chip, &system, launch, options);
   place(r, chip, system, system.chips);
@@ -201,7 +140,7 @@ result::Result simulate(const Graph& graph, const ChipSpec& chip, const SystemSp
 result::Result simulate(const Operator& o, const ChipSpec& chip, Launch launch, const Options& options) {
   Graph graph;
   graph.name = o.name;
-  graph.sections.push_back({"op", 1, false, {o}});
+  graph.sections.push_back({"op", 1, false, {o}, {}});
   result::Result r = run(graph, chip, nullptr, launch, options);
   r.system = chip.id;
   if (chip.dies > 1)

@@ -8,6 +8,7 @@
 #include "xpusim/spec/graph.h"
 #include "xpusim/spec/model.h"
 #include "xpusim/spec/scenario.h"
+#include "xpusim/spec/stack.h"
 #include "xpusim/spec/system.h"
 
 /// The facade: a question in, a Result out. Prints nothing; keeps nothing between calls.
@@ -15,7 +16,9 @@ namespace xpusim {
 
 struct Options {
   chip::Fidelity fidelity = chip::Fidelity::Tile;
-  bool engine_spans = false;  ///< record the engines of core 0 for the trace
+  bool engine_spans =
+      false;  ///< record the engines of core 0 (training: the pipeline's passes) for the trace
+  bool checks_memory = true;  ///< training: refuse what does not fit (replays of runs that did are not asked)
   /// Called with (operators timed, operators in all) as the run goes on. May throw to end it.
   std::function<void(std::size_t, std::size_t)> progress;
 };
@@ -26,6 +29,7 @@ struct Request {
   SystemSpec system;
   ModelSpec model;
   ScenarioSpec scenario;
+  StackSpec stack;  ///< of training scenarios
 };
 
 /// Runs a scenario. Throws InfeasibleError when it does not divide, does not fit the memory or the chip's

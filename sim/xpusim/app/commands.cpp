@@ -13,6 +13,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/hash.h"
 #include "xpusim/core/text.h"
+#include "xpusim/ops/training.h"
 #include "xpusim/result/version.h"
 
 namespace xpusim::app {
@@ -21,7 +22,7 @@ namespace {
 using Results = std::vector<result::Result>;
 
 Options options_of(const Common& c, Progress& progress) {
-  return {fidelity_of(c), !c.trace.empty(),
+  return {fidelity_of(c), !c.trace.empty(), true,
           [&progress](std::size_t done, std::size_t all) { progress.show(done, all); }};
 }
 
@@ -72,11 +73,21 @@ void write_outputs(const Common& c, const Results& results) {
   if (!c.trace.empty()) write(c.trace, result::to_chrome_trace(results));
 }
 
-/// The scenario's operators as a workload trace.
+/// The scenario's operators as a workload trace: of a training step, one micro-batch on the first stage.
 void export_graph(const Common& c, const Request& q) {
   const std::int64_t chips = q.scenario.chips == 0 ? q.system.chips : q.scenario.chips;
-  const auto p = ops::resolve_parallelism(q.model, q.scenario, chips * q.chip.dies);
-  Graph graph = ops::build_graph(q.model, q.scenario, p);
+  Graph graph;
+  if (q.scenario.phase == Phase::Training) {
+    const auto plan = ops::resolve_training(q.model, q.scenario, q.stack, chips * q.chip.dies);
+    const auto passes = ops::passes_of(ops::chunks_of(q.model, plan).front(), q.model, plan, q.stack);
+    graph = passes.forward;
+    graph.name = q.scenario.name + ", one micro-batch on the first stage";
+    for (const Graph* more : {&passes.backward, &passes.weight})
+      graph.sections.insert(graph.sections.end(), more->sections.begin(), more->sections.end());
+  } else {
+    const auto p = ops::resolve_parallelism(q.model, q.scenario, chips * q.chip.dies);
+    graph = ops::build_graph(q.model, q.scenario, p);
+  }
   write(c.export_graph, config::to_yaml(config::describer(graph), "trace", nullptr));
   if (q.scenario.launch != Launch::Graph)
     fmt::print(stderr, "note: the kernels of a trace are launched as a graph, not {} as this scenario's\n",
@@ -93,12 +104,18 @@ result::Result run_scenario(const config::Library& library, const Common& c, con
                                        ? config::Reference(scenario.value.system, scenario, "scenario.system")
                                        : config::Reference(column.system);
   Platform p = load_platform(library, system, overrides);
-  const Request request{p.chip.value, p.system.value, model.value, scenario.value};
+  Request request{p.chip.value, p.system.value, model.value, scenario.value, {}};
+  std::string inputs = resolved("scenario", scenario) + resolved("model", model);
+  if (scenario.value.phase == Phase::Training) {
+    auto stack =
+        library.stack({scenario.value.training.stack, scenario, "scenario.training.stack"}, overrides);
+    request.stack = stack.value;
+    inputs += resolved("stack", stack);
+  }
   Progress progress(p.system.value.id, "operators");
   result::Result r = simulate(request, options_of(c, progress));
   result::apply_accuracy(r, library.accuracy(), p.chip.value);
-  stamp(r, resolved("scenario", scenario) + resolved("model", model) + resolved("system", p.system) +
-               resolved("chip", p.chip));
+  stamp(r, inputs + resolved("system", p.system) + resolved("chip", p.chip));
   if (!c.export_graph.empty()) export_graph(c, request);
   return r;
 }
@@ -167,7 +184,7 @@ void op(const Common& c, const OpArguments& a) {
                                  "xpusim collective --system SYSTEM, or a workload trace"});
   auto chip = library.chip(a.chip, overrides);
   Results results{simulate(o, chip.value, a.eager ? Launch::Eager : Launch::Graph,
-                           Options{fidelity_of(c), !c.trace.empty(), {}})};
+                           Options{fidelity_of(c), !c.trace.empty(), true, {}})};
   result::apply_accuracy(results.front(), library.accuracy(), chip.value);
   stamp(results.front(), resolved("chip", chip) + config::to_yaml(config::describer(o), "op", nullptr));
   if (prints_table) {
@@ -201,7 +218,7 @@ void config_check(const Common& c, const ConfigArguments& a) {
         throw ConfigError(Diagnostic{{file, 0, 0},
                                      "",
                                      "what kind of file is this?",
-                                     "give --kind chip, system, model, scenario or trace"});
+                                     "give --kind chip, system, stack, model, scenario or trace"});
       config::check_file(library, *kind, file);
     } catch (const ConfigError& e) {
       found.insert(found.end(), e.diagnostics().begin(), e.diagnostics().end());
@@ -225,6 +242,8 @@ void config_show(const Common& c, const ConfigArguments& a) {
       return show(library.chip(a.name, overrides));
     case config::FileKind::System:
       return show(library.system(a.name, overrides));
+    case config::FileKind::Stack:
+      return show(library.stack(a.name, overrides));
     case config::FileKind::Model:
       return show(library.model(a.name, overrides));
     case config::FileKind::Scenario:

@@ -18,7 +18,8 @@ constexpr int kOk = 0, kUsage = 2, kInfeasible = 3, kInternal = 70;
 
 void add_common(CLI::App& command, Common& c) {
   command
-      .add_option("--set", c.set, "replace a value: chip.|system.|model.|scenario.path=value (repeatable)")
+      .add_option("--set", c.set,
+                  "replace a value: chip.|system.|stack.|model.|scenario.path=value (repeatable)")
       ->allow_extra_args(false);
   command.add_option("--fidelity", c.fidelity, "bound: closed form; tile: event-driven (default)")
       ->check(CLI::IsMember({"bound", "tile"}));
@@ -94,7 +95,7 @@ void add_validate(CLI::App& app, Common& c, ValidateArguments& a) {
 }
 
 void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
-  const auto kinds = CLI::IsMember({"chip", "system", "model", "scenario", "trace"});
+  const auto kinds = CLI::IsMember({"chip", "system", "stack", "model", "scenario", "trace"});
   CLI::App* config = app.add_subcommand("config", "check and show input files");
   config->require_subcommand(1);
   CLI::App* check = config->add_subcommand("check", "check files; every mistake at once");
@@ -103,13 +104,15 @@ void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
   check->callback([&c, &a] { config_check(c, a); });
   CLI::App* show =
       config->add_subcommand("show", "print a file with inheritance, defaults and --set resolved");
-  show->add_option("kind", a.kind, "chip, system, model, scenario or trace")->required()->check(kinds);
+  show->add_option("kind", a.kind, "chip, system, stack, model, scenario or trace")->required()->check(kinds);
   show->add_option("name", a.name, "id or file")->required();
   show->add_flag("--origin", a.origin, "say where each value comes from");
   show->add_option("--set", c.set, "replace a value: path=value (repeatable)")->allow_extra_args(false);
   show->callback([&c, &a] { config_show(c, a); });
   CLI::App* schema = config->add_subcommand("schema", "print the JSON Schema of a kind of file");
-  schema->add_option("kind", a.kind, "chip, system, model, scenario or trace")->required()->check(kinds);
+  schema->add_option("kind", a.kind, "chip, system, stack, model, scenario or trace")
+      ->required()
+      ->check(kinds);
   schema->callback([&a] { config_schema(a); });
   config->add_subcommand("docs", "print the reference of all input files (Markdown)")->callback([] {
     config_docs();
@@ -136,9 +139,9 @@ int run_command_line(int argc, char** argv) {
   add_collective(app, common, collective_arguments);
   add_validate(app, common, validate_arguments);
   CLI::App* list_command =
-      app.add_subcommand("list", "list the known chips, systems, models, scenarios and traces");
+      app.add_subcommand("list", "list the known chips, systems, stacks, models, scenarios and traces");
   list_command->add_option("kind", list_kind, "only these")
-      ->check(CLI::IsMember({"chips", "systems", "models", "scenarios", "traces"}));
+      ->check(CLI::IsMember({"chips", "systems", "stacks", "models", "scenarios", "traces"}));
   list_command->callback([&] { list(common, list_kind); });
   add_config(app, common, config_arguments);
   try {

@@ -9,8 +9,9 @@ std::string content_key(const Operator& o) {
   const auto kind = static_cast<int>(o.kind);
   if (o.kind == OpKind::Gemm) {
     const GemmShape& g = o.gemm;
-    return fmt::format("{} {} {} {} {} {} {} {} {}", kind, g.m, g.n, g.k, g.batch, static_cast<int>(g.dtype),
-                       static_cast<int>(g.weight_dtype), g.b_is_weight, g.weight_copies);
+    return fmt::format("{} {} {} {} {} {} {} {} {} {}", kind, g.m, g.n, g.k, g.batch,
+                       static_cast<int>(g.dtype), static_cast<int>(g.weight_dtype), g.b_is_weight,
+                       g.weight_copies, g.accumulate);
   }
   if (o.kind == OpKind::Attention) {
     const AttentionShape& a = o.attention;

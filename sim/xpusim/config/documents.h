@@ -11,24 +11,27 @@
 #include "xpusim/spec/graph.h"
 #include "xpusim/spec/model.h"
 #include "xpusim/spec/scenario.h"
+#include "xpusim/spec/stack.h"
 #include "xpusim/spec/system.h"
 
 /// The kinds of files that there are: how each is read and checked, and what describes it.
 namespace xpusim::config {
 
 /// The kinds of input files, and the folder of each below the library's root.
-enum class FileKind : std::uint8_t { Chip, System, Model, Scenario, Trace };
-inline constexpr std::array<std::string_view, 5> kFileKindNames = {"chip", "system", "model", "scenario",
-                                                                   "trace"};
-inline constexpr std::array<std::string_view, 5> kFileKindFolders = {
-    "configs/chips", "configs/systems", "workloads/models", "workloads/scenarios", "workloads/traces"};
+enum class FileKind : std::uint8_t { Chip, System, Stack, Model, Scenario, Trace };
+inline constexpr std::array<std::string_view, 6> kFileKindNames = {"chip",  "system",   "stack",
+                                                                   "model", "scenario", "trace"};
+inline constexpr std::array<std::string_view, 6> kFileKindFolders = {
+    "configs/chips",    "configs/systems",     "configs/stacks",
+    "workloads/models", "workloads/scenarios", "workloads/traces"};
 [[nodiscard]] constexpr std::string_view kind_name(FileKind kind) {
   return kFileKindNames[static_cast<std::size_t>(kind)];
 }
 [[nodiscard]] std::optional<FileKind> file_kind(std::string_view name);
-/// Chips and systems give a source for every number, and may inherit.
+/// Chips, systems and stacks give a source for every number, and may inherit.
 [[nodiscard]] constexpr Provenance provenance(FileKind kind) {
-  return kind == FileKind::Chip || kind == FileKind::System ? Provenance::Required : Provenance::Plain;
+  const bool described = kind == FileKind::Chip || kind == FileKind::System || kind == FileKind::Stack;
+  return described ? Provenance::Required : Provenance::Plain;
 }
 
 template <class T>
@@ -44,6 +47,7 @@ void require_map(const Node&, FileKind, const std::string& file);
 /// The checked content of a file.
 [[nodiscard]] Loaded<ChipSpec> read_chip(const Node&, const std::string& file);
 [[nodiscard]] Loaded<SystemSpec> read_system(const Node&, const std::string& file);
+[[nodiscard]] Loaded<StackSpec> read_stack(const Node&, const std::string& file);
 [[nodiscard]] Loaded<ModelSpec> read_model(const Node&, const std::string& file);
 [[nodiscard]] Loaded<ScenarioSpec> read_scenario(const Node&, const std::string& file);
 [[nodiscard]] Loaded<Graph> read_trace(const Node&, const std::string& file);

@@ -82,12 +82,12 @@ Override parse_override(const std::string& text, const std::string& option) {
   if (equals == std::string::npos || equals == 0)
     throw ConfigError(Diagnostic{where, "", "no path=value", "e.g. 'chip.hbm.bandwidth=3.2 TB/s'"});
   Override o{text.substr(0, equals), text.substr(equals + 1), option};
-  constexpr std::array<std::string_view, 4> kRoots = {"chip", "system", "model", "scenario"};
+  constexpr std::array<std::string_view, 5> kRoots = {"chip", "system", "stack", "model", "scenario"};
   const std::string root = o.path.substr(0, o.path.find('.'));
   if (std::find(kRoots.begin(), kRoots.end(), root) == kRoots.end()) {
     const auto near = nearest(root, kRoots);
     throw ConfigError(
-        Diagnostic{where, printable(root), "a path begins with chip, system, model or scenario",
+        Diagnostic{where, printable(root), "a path begins with chip, system, stack, model or scenario",
                    near.empty() ? "e.g. chip.hbm.bandwidth" : fmt::format("did you mean '{}'?", near)});
   }
   if (root.size() == o.path.size() || !is_value_path(o.path))
@@ -135,6 +135,10 @@ Loaded<SystemSpec> Library::system(const Reference& r, const Overrides& o) const
   const std::string file = find(FileKind::System, r);
   return read_system(tree(FileKind::System, file, o), file);
 }
+Loaded<StackSpec> Library::stack(const Reference& r, const Overrides& o) const {
+  const std::string file = find(FileKind::Stack, r);
+  return read_stack(tree(FileKind::Stack, file, o), file);
+}
 Loaded<ModelSpec> Library::model(const Reference& r, const Overrides& o) const {
   const std::string file = find(FileKind::Model, r);
   return read_model(tree(FileKind::Model, file, o), file);
@@ -162,6 +166,9 @@ void check_file(const Library& library, FileKind kind, const std::string& path) 
       return;
     case FileKind::System:
       static_cast<void>(library.system(path));
+      return;
+    case FileKind::Stack:
+      static_cast<void>(library.stack(path));
       return;
     case FileKind::Model:
       static_cast<void>(library.model(path));

@@ -48,6 +48,7 @@ class Library {
 
   [[nodiscard]] Loaded<ChipSpec> chip(const Reference&, const Overrides& = {}) const;
   [[nodiscard]] Loaded<SystemSpec> system(const Reference&, const Overrides& = {}) const;
+  [[nodiscard]] Loaded<StackSpec> stack(const Reference&, const Overrides& = {}) const;
   [[nodiscard]] Loaded<ModelSpec> model(const Reference&, const Overrides& = {}) const;
   [[nodiscard]] Loaded<ScenarioSpec> scenario(const Reference&, const Overrides& = {}) const;
   [[nodiscard]] Loaded<Graph> trace(const Reference&) const;

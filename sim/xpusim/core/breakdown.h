@@ -18,10 +18,13 @@ enum class Bound : std::uint8_t {
   FillDrain,      ///< pipelines filling at the start, results leaving at the end
   WaveTail,       ///< cores with nothing left to do while others finish
   Communication,  ///< collectives not hidden behind computation
+  Bubble,         ///< pipeline stages waiting for others
+  Host,           ///< waiting for the host, and for slower ranks
 };
-inline constexpr std::size_t kBounds = 9;
+inline constexpr std::size_t kBounds = 11;
 inline constexpr std::array<std::string_view, kBounds> kBoundNames = {
-    "matrix", "vector", "operand_feed", "l2", "hbm", "launch", "fill_drain", "wave_tail", "communication"};
+    "matrix",     "vector",    "operand_feed",  "l2",     "hbm", "launch",
+    "fill_drain", "wave_tail", "communication", "bubble", "host"};
 
 /// Seconds by cause. They add up to the total time.
 struct Breakdown {

@@ -121,7 +121,7 @@ class GemmTemplate {
     std::int64_t m_tiles = 0, weights = 0;
     for (Products& p : products_) {
       p.a_bytes = d(p.m * a_size(g_)) * d(g_.k);
-      p.c_bytes = d(p.m) * d(g_.n) * 2;  // 16-bit results, also of 8-bit operands
+      p.c_bytes = d(p.m) * d(g_.n) * d(g_.output_bytes_per_element());
       p.a_tile = p.a_bytes / d(p.m_tiles * k_blocks_);
       all_a += p.a_bytes * d(p.count);
       all_c += p.c_bytes * d(p.count);
@@ -203,7 +203,7 @@ class GemmTemplate {
   /// tile.
   void store_split(const Products& p) {
     const double c_tile = p.c_bytes / d(p.tiles);
-    const double partial = 2 * c_tile;  // fp32 for 16 bit
+    const double partial = c_tile * 4 / d(g_.output_bytes_per_element());  // fp32
     const double slice_bytes = c_tile / d(splits_);
     const double units = d(chip_.vector.units_per_core);
     b_.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met_, {sums_out_, partial}));

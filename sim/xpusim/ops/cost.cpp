@@ -18,7 +18,7 @@ Cost gemm_cost(const GemmShape& g) {
   const bool cold = g.b_is_weight && g.weight_copies == 0;  // rotated weights may still be in L2
   (cold ? c.weight_bytes : c.input_bytes) = b_bytes;
   c.input_bytes += d(g.m) * d(g.k) * d(g.batch) * d(size_of(g.dtype));
-  c.output_bytes = d(g.m) * d(g.n) * d(g.batch) * 2;  // 16-bit results, also of 8-bit operands
+  c.output_bytes = d(g.m) * d(g.n) * d(g.batch) * d(g.output_bytes_per_element());  // 16 bits, also of 8-bit
   return c;
 }
 

@@ -25,6 +25,17 @@ std::string indivisible(const ModelSpec& m, std::int64_t tensor) {
   return reasons;
 }
 
+/// Prefill and decode know dense decoders under tensor and data parallelism.
+void refuse_training_only(const ModelSpec& m, const ScenarioSpec& s) {
+  const ParallelismSpec& p = s.parallelism;
+  if (p.pp * p.vpp * p.cp * p.ep > 1)
+    throw InfeasibleError(fmt::format(
+        "scenario.parallelism: pp, vpp, cp and ep are for training, {} takes tp and dp", enum_name(s.phase)));
+  if (m.latent || m.experts || !m.convolutions.empty() || !m.causal || m.cross_tokens > 0)
+    throw InfeasibleError(fmt::format("{}: {} is modelled for dense decoders only; this model can be trained",
+                                      m.id, enum_name(s.phase)));
+}
+
 /// Writes the sections of one rank's graph.
 class TransformerBuilder {
  public:
@@ -33,15 +44,15 @@ class TransformerBuilder {
         s_(s),
         p_(p),
         type_(size_of(s.precision.activations) >= 2 ? s.precision.activations : Dtype::Bf16) {
-    sequences_ = (s.phase == Phase::Training ? s.micro_batch : s.batch / p.data);
+    sequences_ = s.batch / p.data;
     tokens_ = sequences_ * s.sequence;
     heads_ = m.heads / p.tensor;
     kv_heads_ = std::max<std::int64_t>(1, m.kv_heads / p.tensor);
     ffn_ = m.ffn / p.tensor;
     vocab_ = ceil_div(m.vocab, p.tensor);
     graph_.name = s.name;
-    graph_.tensor = p.tensor;
-    graph_.data = p.data;
+    graph_.groups.tensor = p.tensor;
+    graph_.groups.data = p.data;
   }
 
   Graph inference() {
@@ -53,20 +64,6 @@ class TransformerBuilder {
     gemm("lm_head", sequences_, vocab_, m_.hidden);  // only the last token of each sequence
     if (p_.tensor > 1) collective("gather_logits", OpKind::AllGather, sequences_ * vocab_ * p_.tensor * 2);
     rowwise("sample", OpKind::Softmax, sequences_, m_.vocab);
-    return std::move(graph_);
-  }
-
-  Graph training() {
-    const std::int64_t passes = s_.batch / (p_.data * s_.micro_batch);
-    for (std::int64_t i = 0; i < passes; ++i) {
-      last_pass_ = i + 1 == passes;
-      forward_and_loss();
-      backward();
-    }
-    begin("optimizer", 1);
-    section().barrier = true;
-    const double local = (d(m_.layers) * layer_parameters(m_) + embedding_parameters(m_)) / d(p_.tensor);
-    rowwise("adam", OpKind::Optimizer, 1, static_cast<std::int64_t>(local));
     return std::move(graph_);
   }
 
@@ -85,17 +82,15 @@ class TransformerBuilder {
     return o;
   }
 
-  void rowwise(std::string name, OpKind kind, std::int64_t rows, std::int64_t cols, Pass pass = Pass::Forward,
-               bool residual = false) {
-    add(std::move(name), kind).rowwise = {rows, cols, pass, type_, residual, false};
+  void rowwise(std::string name, OpKind kind, std::int64_t rows, std::int64_t cols, bool residual = false) {
+    add(std::move(name), kind).rowwise = {rows, cols, Pass::Forward, type_, residual, false};
   }
-  void norm(std::string name, bool residual, Pass pass = Pass::Forward) {
+  void norm(std::string name, bool residual) {
     rowwise(std::move(name), m_.norm == NormKind::RmsNorm ? OpKind::RmsNorm : OpKind::LayerNorm, tokens_,
-            m_.hidden, pass, residual);
+            m_.hidden, residual);
   }
-  void gemm(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k,
-            bool b_is_weight = true) {
-    const bool quantised = size_of(s_.precision.activations) < 2 && b_is_weight;
+  void gemm(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k) {
+    const bool quantised = size_of(s_.precision.activations) < 2;
     if (quantised) rowwise("quantize_" + name, OpKind::Quantize, m, k);
     GemmShape shape;
     shape.m = m;
@@ -103,21 +98,18 @@ class TransformerBuilder {
     shape.k = k;
     shape.dtype = quantised ? s_.precision.activations : type_;
     shape.weight_dtype = s_.precision.weights;
-    shape.b_is_weight = b_is_weight;
     add(name, OpKind::Gemm).gemm = shape;
   }
-  void collective(std::string name, OpKind kind, std::int64_t bytes, RankGroup group = RankGroup::Tensor,
-                  bool overlap = false) {
-    add(std::move(name), kind).collective = {Bytes(bytes), group, overlap};
+  void collective(std::string name, OpKind kind, std::int64_t bytes) {
+    add(std::move(name), kind).collective = {Bytes(bytes), RankGroup::Tensor, false};
   }
-  /// Sums the partial results of a row-parallel product (or of a column-parallel one's input gradient).
+  /// Sums the partial results of a row-parallel product.
   void reduce_hidden(std::string name) {
     if (p_.tensor > 1) collective(std::move(name), OpKind::AllReduce, tokens_ * m_.hidden * 2);
   }
 
-  void attention(std::string name, Pass pass) {
+  void attention(std::string name) {
     AttentionShape a;
-    a.pass = pass;
     a.batch = sequences_;
     a.q_len = s_.sequence;
     a.kv_len = s_.context + s_.sequence;
@@ -125,7 +117,7 @@ class TransformerBuilder {
     a.kv_heads = kv_heads_;
     a.head_dim = m_.head_dim;
     a.dtype = type_;
-    a.kv_dtype = s_.phase == Phase::Training ? type_ : s_.precision.kv_cache;
+    a.kv_dtype = s_.precision.kv_cache;
     add(std::move(name), OpKind::Attention).attention = a;
   }
   [[nodiscard]] std::int64_t qkv() const { return (heads_ + 2 * kv_heads_) * m_.head_dim; }
@@ -145,7 +137,7 @@ class TransformerBuilder {
     if (m_.qk_norm) rowwise("qk_norm", OpKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim);
     if (m_.position == PositionKind::Rope)
       rowwise("rope", OpKind::Rope, tokens_, (heads_ + kv_heads_) * m_.head_dim);
-    attention("attention", Pass::Forward);
+    attention("attention");
     gemm("attention_out", tokens_, m_.hidden, heads_ * m_.head_dim);
     reduce_hidden("reduce_attention");
     norm("ffn_norm", true);
@@ -155,90 +147,35 @@ class TransformerBuilder {
     reduce_hidden("reduce_ffn");
   }
 
-  void forward_and_loss() {
-    embedding();
-    begin("layer_forward", m_.layers);
-    layer_forward();
-    begin("loss", 1);
-    norm("final_norm", false);
-    gemm("lm_head", tokens_, vocab_, m_.hidden);
-    rowwise("cross_entropy", OpKind::CrossEntropy, tokens_, vocab_);
-    if (p_.tensor > 1)
-      collective("reduce_loss", OpKind::AllReduce, tokens_ * 8);  // maximum and sum of each row
-    rowwise("cross_entropy_backward", OpKind::CrossEntropy, tokens_, vocab_, Pass::Backward);
-    gemm_backward("lm_head", vocab_, m_.hidden);
-    reduce_hidden("reduce_lm_head_backward");
-    norm("final_norm_backward", false, Pass::Backward);
-  }
-
-  /// dX = dY W and dW = dY^T X of a product with n x k weights.
-  void gemm_backward(const std::string& name, std::int64_t n, std::int64_t k) {
-    gemm(name + "_dgrad", tokens_, k, n);
-    gemm(name + "_wgrad", n, k, tokens_, false);
-  }
-
-  void backward() {
-    begin("layer_backward", m_.layers);
-    if (s_.recompute == Recompute::Full) layer_forward();
-    gemm_backward("down", m_.hidden, ffn_);
-    rowwise("activation_backward", activation(), tokens_, ffn_, Pass::Backward);
-    gemm_backward("gate_up", gate_up(), m_.hidden);
-    reduce_hidden("reduce_ffn_backward");
-    norm("ffn_norm_backward", true, Pass::Backward);
-    gemm_backward("attention_out", m_.hidden, heads_ * m_.head_dim);
-    attention("attention_backward", Pass::Backward);
-    if (m_.position == PositionKind::Rope)
-      rowwise("rope_backward", OpKind::Rope, tokens_, (heads_ + kv_heads_) * m_.head_dim, Pass::Backward);
-    if (m_.qk_norm)
-      rowwise("qk_norm_backward", OpKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim,
-              Pass::Backward);
-    gemm_backward("qkv", qkv(), m_.hidden);
-    reduce_hidden("reduce_attention_backward");
-    norm("attention_norm_backward", true, Pass::Backward);
-    reduce_gradients("reduce_gradients", layer_parameters(m_));
-    begin("embedding_backward", 1);
-    rowwise("embed_backward", OpKind::Embedding, tokens_, m_.hidden, Pass::Backward);
-    reduce_gradients("reduce_embedding_gradients", embedding_parameters(m_));
-  }
-
-  /// Replicas average their gradients once a step, beside the rest of the backward pass.
-  void reduce_gradients(std::string name, double parameters) {
-    if (p_.data == 1 || !last_pass_) return;
-    const double bytes = parameters / d(p_.tensor) * d(size_of(s_.precision.weights));
-    collective(std::move(name), OpKind::AllReduce, static_cast<std::int64_t>(bytes), RankGroup::Data, true);
-  }
-
   const ModelSpec& m_;
   const ScenarioSpec& s_;
   Parallelism p_;
   Dtype type_;
   std::int64_t sequences_ = 1, tokens_ = 1, heads_ = 1, kv_heads_ = 1, ffn_ = 1, vocab_ = 1;
-  bool last_pass_ = false;
   Graph graph_;
 };
 
 }  // namespace
 
 Parallelism resolve_parallelism(const ModelSpec& m, const ScenarioSpec& s, std::int64_t devices) {
-  Parallelism p{s.parallel.tensor, s.parallel.data};
+  refuse_training_only(m, s);
+  Parallelism p{s.parallelism.tp, s.parallelism.dp};
   if (p.data == 0) {
     if (devices % p.tensor != 0)
       throw InfeasibleError(
-          fmt::format("scenario.parallel.tensor: {} does not divide {} devices", p.tensor, devices));
+          fmt::format("scenario.parallelism.tp: {} does not divide {} devices", p.tensor, devices));
     p.data = devices / p.tensor;
   } else if (p.tensor * p.data > devices) {
     throw InfeasibleError(
-        fmt::format("scenario.parallel: tensor {} x data {} needs {} devices, the system has {}", p.tensor,
+        fmt::format("scenario.parallelism: tp {} x dp {} needs {} devices, the system has {}", p.tensor,
                     p.data, p.tensor * p.data, devices));
   }
   if (const std::string reasons = indivisible(m, p.tensor); !reasons.empty())
     throw InfeasibleError(
-        fmt::format("scenario.parallel.tensor: {} does not divide {} of {}", p.tensor, reasons, m.id));
-  const std::int64_t share = p.data * (s.phase == Phase::Training ? s.micro_batch : 1);
-  if (s.batch % share != 0)
+        fmt::format("scenario.parallelism.tp: {} does not divide {} of {}", p.tensor, reasons, m.id));
+  if (s.batch % p.data != 0)
     throw InfeasibleError(
-        fmt::format("scenario.batch: {} sequences do not divide over {} replicas{}", s.batch, p.data,
-                    s.phase == Phase::Training ? fmt::format(" x micro_batch {}", s.micro_batch) : ""));
+        fmt::format("scenario.batch: {} sequences do not divide over {} replicas", s.batch, p.data));
   if (s.context + s.sequence > m.max_position)
     throw InfeasibleError(fmt::format("scenario: {} tokens per sequence, {} takes {}", s.context + s.sequence,
                                       m.id, m.max_position));
@@ -246,34 +183,24 @@ Parallelism resolve_parallelism(const ModelSpec& m, const ScenarioSpec& s, std::
 }
 
 Graph build_graph(const ModelSpec& m, const ScenarioSpec& s, const Parallelism& p) {
-  TransformerBuilder builder(m, s, p);
-  return s.phase == Phase::Training ? builder.training() : builder.inference();
+  return TransformerBuilder(m, s, p).inference();
 }
 
 MemoryUse memory_per_rank(const ModelSpec& m, const ScenarioSpec& s, const Parallelism& p) {
   const double t = d(p.tensor);
-  const double parameters = (d(m.layers) * layer_parameters(m) + embedding_parameters(m)) / t;
-  const bool training = s.phase == Phase::Training;
-  const double sequences = d(training ? s.micro_batch : s.batch / p.data);
-  const double tokens = sequences * d(s.sequence);
+  const double parameters =
+      (d(m.layers) * layer_parameters(m, LayerKind::Dense) + embedding_parameters(m)) / t;
+  const double sequences = d(s.batch / p.data);
   MemoryUse use;
   use.weights = parameters * d(size_of(s.precision.weights));
-  // Inputs of the norms and products that a layer's backward pass needs again, 16-bit, per token.
-  const double saved =
+  const double kv_heads = std::max(1.0, d(m.kv_heads) / t);
+  use.kv_cache = 2 * d(m.layers) * kv_heads * d(m.head_dim) * d(s.context + s.sequence) * sequences *
+                 d(size_of(s.precision.kv_cache));
+  // Inputs and results of one layer's norms and products, 16-bit, per token.
+  const double layer =
       8 * d(m.hidden) +
       2 * (d(2 * m.heads + 2 * m.kv_heads) * d(m.head_dim) + d(m.ffn) * (m.ffn_gated ? 3 : 2)) / t;
-  const double logits = 4 * d(m.vocab) / t;
-  if (training) {
-    use.gradients = parameters * d(size_of(s.precision.weights));
-    use.optimizer = parameters * 12;  // fp32 master weights, first and second moment
-    const double per_layer = s.recompute == Recompute::Full ? 2 * d(m.hidden) : saved;
-    use.activations = tokens * (d(m.layers) * per_layer + saved + logits);
-  } else {
-    const double kv_heads = std::max(1.0, d(m.kv_heads) / t);
-    use.kv_cache = 2 * d(m.layers) * kv_heads * d(m.head_dim) * d(s.context + s.sequence) * sequences *
-                   d(size_of(s.precision.kv_cache));
-    use.activations = tokens * saved + sequences * logits;
-  }
+  use.activations = sequences * (d(s.sequence) * layer + 4 * d(m.vocab) / t);
   return use;
 }
 
@@ -285,11 +212,11 @@ void check_memory(const ModelSpec& m, const ScenarioSpec& s, const Parallelism& 
   std::string advice = "no tensor parallelism of this batch fits";
   for (std::int64_t tensor = p.tensor + 1; tensor <= m.heads; ++tensor) {
     // With data left to the system, more tensor parallelism means fewer replicas.
-    const std::int64_t data = s.parallel.data > 0 ? p.data : std::max<std::int64_t>(1, devices / tensor);
+    const std::int64_t data = s.parallelism.dp > 0 ? p.data : std::max<std::int64_t>(1, devices / tensor);
     if (!indivisible(m, tensor).empty() || s.batch % data != 0) continue;
-    if (s.parallel.data == 0 && tensor <= devices && devices % tensor != 0) continue;
+    if (s.parallelism.dp == 0 && tensor <= devices && devices % tensor != 0) continue;
     if (memory_per_rank(m, s, {tensor, data}).total() > have) continue;
-    advice = fmt::format("scenario.parallel.tensor={} is the least that fits", tensor);
+    advice = fmt::format("scenario.parallelism.tp={} is the least that fits", tensor);
     if (tensor * data > devices)
       advice += fmt::format(", on {} devices instead of {}", tensor * data, devices);
     break;

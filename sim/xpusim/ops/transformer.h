@@ -1,9 +1,10 @@
 #pragma once
+#include "xpusim/ops/memory.h"
 #include "xpusim/spec/graph.h"
 #include "xpusim/spec/model.h"
 #include "xpusim/spec/scenario.h"
 
-/// From a model and a scenario to what one rank computes and holds.
+/// From a model and an inference scenario to what one rank computes and holds.
 namespace xpusim::ops {
 
 /// Tensor and data parallelism of a run: tensor * data devices.
@@ -17,18 +18,9 @@ struct Parallelism {
 /// all that do not.
 [[nodiscard]] Parallelism resolve_parallelism(const ModelSpec&, const ScenarioSpec&, std::int64_t devices);
 
-/// The operators of one rank for one forward pass, one decode step or one optimizer step.
+/// The operators of one rank for one forward pass or one decode step.
 [[nodiscard]] Graph build_graph(const ModelSpec&, const ScenarioSpec&, const Parallelism&);
 
-/// Bytes that one rank holds. Formulas: docs/model.md#memory.
-struct MemoryUse {
-  double weights = 0;
-  double gradients = 0;
-  double optimizer = 0;
-  double kv_cache = 0;
-  double activations = 0;
-  [[nodiscard]] double total() const { return weights + gradients + optimizer + kv_cache + activations; }
-};
 [[nodiscard]] MemoryUse memory_per_rank(const ModelSpec&, const ScenarioSpec&, const Parallelism&);
 
 /// Throws InfeasibleError when a rank needs more than `capacity`: by how much, and the least tensor

@@ -31,6 +31,26 @@ Json json_of(const OperatorRow& o) {
           {"breakdown", json_of(o.breakdown)}};
 }
 
+Json json_of(const Result& r, const TrainingSummary& t) {
+  Json parts = Json::object();
+  for (const Part& p : t.parts) parts[p.name + "_s"] = p.time.count();
+  return {{"stack", t.stack},
+          {"schedule", t.schedule},
+          {"context_parallel", r.groups.context},
+          {"pipeline_parallel", r.groups.pipeline},
+          {"virtual_pipeline", t.chunks},
+          {"expert_parallel", r.groups.expert},
+          {"micro_batch", t.micro_batch},
+          {"micro_batches", t.micro_batches},
+          {"mfu", t.mfu},
+          {"hfu", t.hfu},
+          {"bubble_fraction", t.bubble_fraction},
+          {"forward_s", t.passes.forward},
+          {"backward_s", t.passes.backward},
+          {"weight_gradients_s", t.passes.weight},
+          {"parts", std::move(parts)}};
+}
+
 Json json_of(const Result& r) {
   Json j = {{"workload", r.workload},
             {"system", r.system},
@@ -39,8 +59,8 @@ Json json_of(const Result& r) {
             {"fidelity", r.fidelity},
             {"chips", r.chips},
             {"devices", r.devices},
-            {"tensor_parallel", r.tensor},
-            {"data_parallel", r.data},
+            {"tensor_parallel", r.groups.tensor},
+            {"data_parallel", r.groups.data},
             {"step_time_s", r.total.count()},
             {"error_band_pct", json_of(r.band_pct)},
             {"error_band_evidence", r.band_evidence},
@@ -52,6 +72,7 @@ Json json_of(const Result& r) {
             {"hbm_utilisation", r.hbm_utilisation},
             {"bound_by", kBoundNames[static_cast<std::size_t>(r.breakdown.largest())]},
             {"breakdown", json_of(r.breakdown)}};
+  if (r.training) j["training"] = json_of(r, *r.training);
   j["memory"] = {{"capacity_bytes", r.memory_capacity.count()}, {"total_bytes", r.memory.total()},
                  {"weights_bytes", r.memory.weights},           {"kv_cache_bytes", r.memory.kv_cache},
                  {"activations_bytes", r.memory.activations},   {"gradients_bytes", r.memory.gradients},

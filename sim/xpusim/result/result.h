@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "xpusim/chip/kernel.h"
+#include "xpusim/cluster/pipeline.h"
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/breakdown.h"
 #include "xpusim/ops/transformer.h"
@@ -42,13 +43,32 @@ struct EngineTrace {
   std::vector<chip::EngineSpan> spans;
 };
 
+/// A part of a training step's time.
+struct Part {
+  std::string name;
+  Seconds time;
+};
+
+/// What is particular to a training step. Times are of the pipeline stage that works longest.
+struct TrainingSummary {
+  std::string stack, schedule;
+  std::int64_t stages = 1, chunks = 1, micro_batch = 1, micro_batches = 1;
+  double mfu = 0;                        ///< model FLOP over total x peak; docs/model.md#training
+  double hfu = 0;                        ///< the same with what is recomputed
+  double bubble_fraction = 0;            ///< idle time over busy time, without what transfers add
+  std::vector<Part> parts;               ///< add up to total
+  cluster::PassTimes passes;             ///< seconds of one micro-batch on that stage, all its chunks
+  std::vector<cluster::PassSpan> spans;  ///< of all stages, when asked for
+};
+
 /// The outcome of one workload on one system. Plain data: writers turn it into text, JSON, a trace.
 struct Result {
   std::string workload;
   std::string system, chip;
   std::string variant;  ///< what-if values of this column, as given
   std::string fidelity;
-  std::int64_t chips = 1, devices = 1, tensor = 1, data = 1;
+  std::int64_t chips = 1, devices = 1;
+  RankGroups groups;
 
   Seconds total;
   std::optional<double> band_pct;  ///< of the computation in it; collectives are not validated yet
@@ -59,7 +79,9 @@ struct Result {
   double hbm_utilisation = 0;     ///< HBM bytes over total x data-sheet bandwidth
   Flops flops;                    ///< of one device
 
-  ops::MemoryUse memory;  ///< of one rank
+  std::optional<TrainingSummary> training;
+
+  ops::MemoryUse memory;  ///< of the fullest rank
   Bytes memory_capacity;
 
   std::vector<OperatorRow> operators;

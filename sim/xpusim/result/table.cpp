@@ -75,6 +75,21 @@ std::pair<double, std::string_view> time_unit(const std::vector<Result>& results
   return {1e6, "us"};
 }
 
+/// "tp 8 x pp 16 x dp 4": the groups of more than one rank.
+std::string parallelism(const Result& r) {
+  std::string text;
+  const auto add = [&](std::string_view name, std::int64_t ranks) {
+    if (ranks > 1) text += fmt::format("{}{} {}", text.empty() ? "" : " x ", name, ranks);
+  };
+  add("tp", r.groups.tensor);
+  add("cp", r.groups.context);
+  add("pp", r.groups.pipeline);
+  add("dp", r.groups.data);
+  if (r.training && r.training->chunks > 1) text += fmt::format(", vpp {}", r.training->chunks);
+  if (r.groups.expert > 1) text += fmt::format(", ep {}", r.groups.expert);
+  return text.empty() ? "-" : text;
+}
+
 void add_head(Comparison& c, const std::vector<Result>& results) {
   c.row("", [](const Result& r) { return r.system; });
   if (std::any_of(results.begin(), results.end(), [](const Result& r) { return !r.variant.empty(); }))
@@ -83,8 +98,8 @@ void add_head(Comparison& c, const std::vector<Result>& results) {
     return fmt::format("{} x {}{}", r.chips, r.chip,
                        r.devices != r.chips ? fmt::format(" ({} dies)", r.devices) : "");
   });
-  if (std::any_of(results.begin(), results.end(), [](const Result& r) { return r.tensor * r.data > 1; }))
-    c.row("tensor x data parallel", [](const Result& r) { return fmt::format("{} x {}", r.tensor, r.data); });
+  if (std::any_of(results.begin(), results.end(), [](const Result& r) { return r.groups.devices() > 1; }))
+    c.row("parallel", [](const Result& r) { return parallelism(r); });
   c.table.line();
 }
 
@@ -112,6 +127,12 @@ void add_speed(Comparison& c, const std::vector<Result>& results) {
         [](const Result& r) { return number(r.flops_per_s_per_device().count() / 1e12); });
   c.row("matrix utilisation",
         [](const Result& r) { return fmt::format("{:.1f} %", 100 * r.matrix_utilisation); });
+  if (first.training) {
+    c.row("MFU",
+          [](const Result& r) { return r.training ? fmt::format("{:.1f} %", 100 * r.training->mfu) : "-"; });
+    c.row("HFU",
+          [](const Result& r) { return r.training ? fmt::format("{:.1f} %", 100 * r.training->hfu) : "-"; });
+  }
   c.row("HBM utilisation", [](const Result& r) { return fmt::format("{:.1f} %", 100 * r.hbm_utilisation); });
   if (first.memory.total() > 0)
     c.row("memory per device [GiB]", [](const Result& r) {
@@ -133,6 +154,29 @@ void add_breakdown(Comparison& c, const std::vector<Result>& results) {
     c.row(fmt::format("  {}", kBoundNames[i]), [i, scale = scale](const Result& r) {
       return fmt::format("{}  {:>3.0f} %", number(r.breakdown.seconds[i] * scale),
                          100 * r.breakdown.seconds[i] / r.total.count());
+    });
+  }
+}
+
+void add_parts(Comparison& c, const std::vector<Result>& results) {
+  const auto [scale, unit] = time_unit(results);
+  c.table.line();
+  c.row(fmt::format("parts of the step [{}]", unit), [](const Result& r) {
+    return r.training
+               ? fmt::format("{} micro-batches of {}", r.training->micro_batches, r.training->micro_batch)
+               : "-";
+  });
+  for (const Part& reference : results.front().training->parts) {
+    const auto of = [&](const Result& r) {
+      if (!r.training) return Seconds(0);
+      for (const Part& p : r.training->parts)
+        if (p.name == reference.name) return p.time;
+      return Seconds(0);
+    };
+    if (std::all_of(results.begin(), results.end(), [&](const Result& r) { return of(r).count() <= 0; }))
+      continue;
+    c.row("  " + reference.name, [&, scale = scale](const Result& r) {
+      return fmt::format("{}  {:>3.0f} %", number(of(r).count() * scale), 100 * (of(r) / r.total));
     });
   }
 }
@@ -162,6 +206,7 @@ std::string to_table(const std::vector<Result>& results) {
   add_head(c, results);
   add_speed(c, results);
   add_breakdown(c, results);
+  if (results.front().training) add_parts(c, results);
   if (results.front().operators.size() > 1) add_classes(c, results);
   return c.table.text();
 }

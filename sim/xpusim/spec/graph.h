@@ -59,8 +59,12 @@ struct EnumNames<Pass> {
   static constexpr std::span<const std::string_view> value = kPassNames;
 };
 
-enum class RankGroup : std::uint8_t { Tensor, Data };
-inline constexpr std::array<std::string_view, 2> kRankGroupNames = {"tensor", "data"};
+/// Ranks that communicate: sharers of a layer, of a sequence (context), of a layer's experts, neighbouring
+/// pipeline stages; replicas (of sequences: with context), those that share one copy of the weights (shard)
+/// and those that hold the same part of it (copy), and the replicas of experts.
+enum class RankGroup : std::uint8_t { Tensor, Data, Context, Expert, Pipeline, Shard, Copy, ExpertData };
+inline constexpr std::array<std::string_view, 8> kRankGroupNames = {
+    "tensor", "data", "context", "expert", "pipeline", "shard", "copy", "expert_data"};
 template <>
 struct EnumNames<RankGroup> {
   static constexpr std::span<const std::string_view> value = kRankGroupNames;
@@ -74,7 +78,9 @@ struct GemmShape {
   Dtype weight_dtype = Dtype::Bf16;  ///< type of B in memory
   bool b_is_weight = true;           ///< B comes from HBM; false: an activation just written
   std::int64_t weight_copies =
-      0;  ///< launches until the same weights come round (a benchmark's rotation); 0: never
+      0;                    ///< launches until the same weights come round (a benchmark's rotation); 0: never
+  bool accumulate = false;  ///< C += A B in fp32 (weight gradients): the sum is read and written
+  [[nodiscard]] std::int64_t output_bytes_per_element() const { return accumulate ? 8 : 2; }
   auto operator<=>(const GemmShape&) const = default;
 };
 
@@ -145,13 +151,26 @@ struct Section {
   std::int64_t repeat = 1;
   bool barrier = false;  ///< waits for the overlapped collectives of the sections before
   std::vector<Operator> operators;
+  /// Overlapped collectives that the next run of the section, or the next section, waits for (prefetches).
+  std::vector<std::string> awaited;
+};
+
+/// How many ranks each kind of group has. Neighbours first: tensor, context, data, pipeline.
+struct RankGroups {
+  std::int64_t tensor = 1, context = 1, data = 1, pipeline = 1;
+  std::int64_t expert = 1;  ///< neighbours of one pipeline stage
+  std::int64_t shard = 0;   ///< replicas that share one copy of the weights, neighbours; 0: all
+  struct Extent {
+    std::int64_t ranks = 1, stride = 1;
+  };
+  [[nodiscard]] Extent extent(RankGroup) const;
+  [[nodiscard]] std::int64_t devices() const { return tensor * context * data * pipeline; }
 };
 
 struct Graph {
   std::string name;
   std::string notes;
-  std::int64_t tensor = 1;  ///< ranks of the tensor group
-  std::int64_t data = 1;    ///< ranks of the data group
+  RankGroups groups;
   std::vector<Section> sections;
 };
 
@@ -161,6 +180,7 @@ void describe(Fields&, GroupedGemmShape&);
 void describe(Fields&, RowwiseShape&);
 void describe(Fields&, CollectiveShape&);
 void describe(Fields&, Operator&);
+void describe(Fields&, RankGroups&);
 void describe(Fields&, Section&);
 void describe(Fields&, Graph&);
 

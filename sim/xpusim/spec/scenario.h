@@ -21,12 +21,41 @@ struct EnumNames<Launch> {
   static constexpr std::span<const std::string_view> value = kLaunchNames;
 };
 
-enum class Recompute : std::uint8_t { None, Full };
-inline constexpr std::array<std::string_view, 2> kRecomputeNames = {"none", "full"};
+/// What of the activations is computed again in the backward pass: nothing, the attention core, whole layers.
+enum class Recompute : std::uint8_t { None, Selective, Full };
+inline constexpr std::array<std::string_view, 3> kRecomputeNames = {"none", "selective", "full"};
 template <>
 struct EnumNames<Recompute> {
   static constexpr std::span<const std::string_view> value = kRecomputeNames;
 };
+
+/// What replicas share instead of each keeping a copy: optimizer state, gradients too, weights too.
+enum class Sharding : std::uint8_t { None, Zero1, Zero2, Zero3 };
+inline constexpr std::array<std::string_view, 4> kShardingNames = {"none", "zero1", "zero2", "zero3"};
+template <>
+struct EnumNames<Sharding> {
+  static constexpr std::span<const std::string_view> value = kShardingNames;
+};
+
+/// The order in which a pipeline's stages take forward and backward passes (docs/model.md#pipelines).
+enum class PipelineSchedule : std::uint8_t { Auto, Gpipe, OneFOneB, Interleaved, ZbH1, ZbH2, ZbV, DualPipe };
+inline constexpr std::array<std::string_view, 8> kPipelineScheduleNames = {
+    "auto", "gpipe", "1f1b", "interleaved", "zb_h1", "zb_h2", "zb_v", "dualpipe"};
+template <>
+struct EnumNames<PipelineSchedule> {
+  static constexpr std::span<const std::string_view> value = kPipelineScheduleNames;
+};
+
+/// A switch that the software stack decides unless the scenario does.
+enum class Toggle : std::uint8_t { Auto, On, Off };
+inline constexpr std::array<std::string_view, 3> kToggleNames = {"auto", "on", "off"};
+template <>
+struct EnumNames<Toggle> {
+  static constexpr std::span<const std::string_view> value = kToggleNames;
+};
+[[nodiscard]] constexpr bool resolve(Toggle t, bool otherwise) {
+  return t == Toggle::Auto ? otherwise : t == Toggle::On;
+}
 
 struct PrecisionSpec {
   Dtype weights = Dtype::Bf16;
@@ -34,9 +63,37 @@ struct PrecisionSpec {
   Dtype kv_cache = Dtype::Bf16;
 };
 
-struct ParallelSpec {
-  std::int64_t tensor = 1;
-  std::int64_t data = 0;  ///< 0: all devices / tensor
+/// Sizes of the groups that share the work; chips x dies = tp * cp * dp * pp. Neighbours first: tensor, then
+/// context, data and pipeline ranks. Expert ranks are neighbours within a pipeline stage.
+struct ParallelismSpec {
+  std::int64_t tp = 1;                      ///< tensor: ranks that share every layer
+  Toggle sequence_parallel = Toggle::Auto;  ///< norms on 1/tp of the tokens; auto: where tp > 1
+  std::int64_t pp = 1;                      ///< pipeline stages
+  std::int64_t vpp = 1;                     ///< chunks of layers of one stage
+  std::int64_t cp = 1;                      ///< context: ranks that share a sequence
+  std::int64_t dp = 0;                      ///< replicas; 0: all devices / (tp * pp * cp)
+  std::int64_t ep = 1;                      ///< ranks that share a layer's experts
+};
+
+/// Which communication runs beside computation.
+struct OverlapSpec {
+  Toggle tensor = Toggle::Auto;      ///< gathers and sums of a layer, beside its products
+  Toggle gradients = Toggle::Auto;   ///< sums of gradients, beside the last backward passes
+  Toggle parameters = Toggle::Auto;  ///< gathers of updated weights, beside the next step's first passes
+  Toggle pipeline = Toggle::Auto;    ///< transfers between stages
+  Toggle experts = Toggle::Auto;     ///< dispatch and combine, beside another micro-batch's computation
+};
+
+/// How a training step is carried out.
+struct TrainingSpec {
+  std::string stack = "megatron_core";  ///< id of a software stack
+  Sharding sharding = Sharding::None;
+  std::int64_t sharding_group = 0;  ///< replicas that share one copy; 0: all
+  PipelineSchedule schedule = PipelineSchedule::Auto;
+  std::int64_t recompute_layers = 0;  ///< of each stage's chunk that are computed again; 0: all
+  OverlapSpec overlap;
+  double expert_imbalance = 1;  ///< rows of the busiest rank's experts over the mean
+  double speed_spread = 0;      ///< how much slower the slowest rank computes than the typical one
 };
 
 /// What is computed and how it is spread over a system.
@@ -52,13 +109,16 @@ struct ScenarioSpec {
   std::int64_t sequence = 1;     ///< new tokens per sequence: the prompt, or the training sequence
   std::int64_t context = 0;      ///< decode: tokens already in the KV cache
   PrecisionSpec precision;
-  ParallelSpec parallel;
+  ParallelismSpec parallelism;
+  TrainingSpec training;
   Recompute recompute = Recompute::None;
   Launch launch = Launch::Graph;
 };
 
 void describe(Fields&, PrecisionSpec&);
-void describe(Fields&, ParallelSpec&);
+void describe(Fields&, ParallelismSpec&);
+void describe(Fields&, OverlapSpec&);
+void describe(Fields&, TrainingSpec&);
 void describe(Fields&, ScenarioSpec&);
 
 }  // namespace xpusim

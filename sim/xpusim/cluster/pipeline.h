@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "xpusim/spec/scenario.h"
+
+/// When the stages of a pipeline run their passes. Formulas and sources: docs/model.md#pipelines.
+namespace xpusim::cluster {
+
+enum class PassKind : std::uint8_t { Forward, Backward, Weight };
+inline constexpr std::size_t kPassKinds = 3;
+inline constexpr std::array<std::string_view, kPassKinds> kPassKindNames = {"forward", "backward", "weight"};
+
+/// Seconds of one micro-batch on one virtual stage, by kind of pass. Weight: 0 where backward has it in it.
+struct PassTimes {
+  double forward = 0, backward = 0, weight = 0;
+  [[nodiscard]] double total() const { return forward + backward + weight; }
+};
+
+/// A pipeline: micro-batches pass `stages` x `chunks` virtual stages, there and back.
+struct Pipeline {
+  PipelineSchedule schedule = PipelineSchedule::OneFOneB;
+  std::int64_t stages = 1;
+  std::int64_t chunks = 1;
+  std::int64_t micro_batches = 1;
+  std::vector<PassTimes> times;   ///< of each virtual stage
+  double transfer = 0;            ///< seconds from one stage to the next
+  bool transfers_overlap = true;  ///< else a stage waits until what it sends has arrived
+  [[nodiscard]] std::int64_t virtual_stages() const { return stages * chunks; }
+  /// The stage that a micro-batch's pass runs on: round robin; there and back (zb_v); from both ends
+  /// (dualpipe).
+  [[nodiscard]] std::int64_t stage_of(std::int64_t virtual_stage, std::int64_t micro_batch) const;
+};
+
+struct PassSpan {
+  std::int64_t stage = 0, virtual_stage = 0, micro_batch = 0;
+  PassKind kind = PassKind::Forward;
+  double begin = 0, end = 0;
+};
+
+struct PipelineRun {
+  double total = 0;
+  std::vector<double> busy;           ///< seconds, of each stage
+  std::vector<double> last_backward;  ///< when a virtual stage's gradients are complete
+  std::vector<PassSpan> spans;        ///< in the order of their begin; only when asked for
+};
+
+/// Plays the schedule pass by pass. Every pass needs its predecessor's data and its stage; stages take their
+/// passes in the schedule's fixed order, or, where it only sets priorities (zero bubble, dualpipe), the first
+/// that is ready of: backward, forward (as far as memory allows), weight gradients.
+[[nodiscard]] PipelineRun play(const Pipeline&, bool with_spans = false);
+
+/// The same in closed form: the busiest stage's work, and what filling and draining leaves idle.
+[[nodiscard]] double closed_form(const Pipeline&);
+
+/// Micro-batches (of one chunk) whose activations the first stage holds at most.
+[[nodiscard]] double most_in_flight(PipelineSchedule, std::int64_t stages, std::int64_t chunks,
+                                    std::int64_t micro_batches);
+
+}  // namespace xpusim::cluster

@@ -1,0 +1,124 @@
+#include "xpusim/ops/training.h"
+
+#include <algorithm>
+
+/// What a training step does beside its passes: gradients, optimizer, weights; and what it counts as work.
+namespace xpusim::ops {
+namespace {
+
+double d(std::int64_t x) { return static_cast<double>(x); }
+
+Operator collective(std::string name, OpKind kind, double bytes, RankGroup group) {
+  Operator o;
+  o.name = std::move(name);
+  o.kind = kind;
+  o.collective = {Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes))), group, false};
+  return o;
+}
+
+Operator kernel(std::string name, OpKind kind, double elements, Dtype dtype) {
+  Operator o;
+  o.name = std::move(name);
+  o.kind = kind;
+  o.rowwise = {
+      .rows = 1, .cols = std::max<std::int64_t>(1, static_cast<std::int64_t>(elements)), .dtype = dtype};
+  o.rowwise.cold = true;
+  return o;
+}
+
+}  // namespace
+
+ChunkParameters parameters_of(const Chunk& c, const ModelSpec& m, const TrainingPlan& plan) {
+  const double tp = d(plan.groups.tensor);
+  const std::int64_t expert_layers = c.expert_layers + (m.experts ? c.mtp_layers : 0);
+  const std::int64_t dense_layers = c.dense_layers + (m.experts ? 0 : c.mtp_layers);
+  ChunkParameters p;
+  if (!m.convolutions.empty()) return {total_parameters(m), 0};
+  if (dense_layers > 0) p.dense += d(dense_layers) * layer_parameters(m, LayerKind::Dense) / tp;
+  if (expert_layers > 0) {
+    p.dense += d(expert_layers) * layer_parameters(m, LayerKind::Experts) / tp;
+    p.experts += d(expert_layers) * expert_parameters(m) / d(plan.groups.expert);
+  }
+  const double table = d(m.vocab) * d(m.hidden) / tp;
+  if (c.embedding) p.dense += embedding_parameters(m) / tp - (m.tie_embeddings ? 0 : table);
+  const bool own_head = c.head && (!m.tie_embeddings || plan.groups.pipeline > 1);
+  if (own_head) p.dense += table;
+  return p;
+}
+
+Graph optimizer_graph(const ChunkParameters& stage, const TrainingPlan& plan, const StackSpec& stack) {
+  const bool shares = plan.sharding != Sharding::None;
+  const double dense_owners = shares ? d(plan.groups.extent(RankGroup::Shard).ranks) : 1;
+  const double expert_owners = shares ? d(plan.groups.extent(RankGroup::ExpertData).ranks) : 1;
+  const double parameters = stage.dense / dense_owners + stage.experts / expert_owners;
+  Graph g;
+  g.groups = plan.groups;
+  Section s{"optimizer", 1, false, {}, {}};
+  s.operators.push_back(
+      kernel("clear_gradients", OpKind::Copy, stage.dense + stage.experts, stack.gradients));
+  s.operators.push_back(kernel("gradient_norm", OpKind::CrossEntropy, parameters, stack.gradients));
+  s.operators.push_back(kernel("clip_gradients", OpKind::Copy, parameters, stack.gradients));
+  s.operators.push_back(kernel("adam", OpKind::Optimizer, parameters, stack.gradients));
+  g.sections.push_back(std::move(s));
+  return g;
+}
+
+GradientExchange gradient_exchange(const ChunkParameters& p, const TrainingPlan& plan,
+                                   const StackSpec& stack) {
+  GradientExchange x;
+  const double gradient = d(size_of(stack.reduction)), weight = d(size_of(plan.precision.weights));
+  const auto add = [&](const std::string& what, double parameters, RankGroup all, RankGroup near) {
+    if (parameters <= 0) return;
+    const std::int64_t replicas = plan.groups.extent(all).ranks;
+    if (replicas == 1) return;
+    const std::int64_t copies = all == near ? 1 : plan.groups.extent(RankGroup::Copy).ranks;
+    const bool in_layers = plan.sharding == Sharding::Zero3;  // then layers exchange as they go
+    if (plan.sharding == Sharding::None) {
+      x.gradients.push_back(collective("reduce_" + what, OpKind::AllReduce, parameters * gradient, all));
+      return;
+    }
+    if (!in_layers)
+      x.gradients.push_back(
+          collective("scatter_" + what, OpKind::ReduceScatter, parameters * gradient, near));
+    if (copies > 1) {
+      const double share = parameters / d(plan.groups.extent(near).ranks);
+      x.gradients.push_back(
+          collective("reduce_copies_" + what, OpKind::AllReduce, share * gradient, RankGroup::Copy));
+    }
+    if (!in_layers)
+      x.weights.push_back(collective("gather_" + what, OpKind::AllGather, parameters * weight, near));
+  };
+  add("gradients", p.dense, RankGroup::Data, RankGroup::Shard);
+  add("expert_gradients", p.experts, RankGroup::ExpertData, RankGroup::ExpertData);
+  return x;
+}
+
+double transfer_bytes(const ModelSpec& m, const TrainingPlan& plan) {
+  const double tokens = d(plan.micro_batch) * d(plan.sequence) / d(plan.groups.context);
+  // Each tensor rank sends its own part; the next stage's ranks gather inside the node where they need all.
+  return tokens * d(m.hidden) * 2 / d(plan.groups.tensor);
+}
+
+StepFlops step_flops(const ModelSpec& m, const TrainingPlan& plan) {
+  StepFlops f;
+  const double sequences = d(plan.micro_batches * plan.micro_batch * plan.groups.data);
+  if (!m.convolutions.empty()) {
+    for (const ConvolutionSpec& c : m.convolutions)
+      f.model += 6 * sequences * d(c.repeat) * d(c.out_size * c.out_size) * d(c.out_channels) *
+                 d(c.in_channels) * d(c.kernel * c.kernel);
+    return f;
+  }
+  const double tokens = sequences * d(plan.sequence);
+  const double table = d(m.vocab) * d(m.hidden);
+  // Looking a token up is no product; the head's table is.
+  const double products = 2 * (active_parameters(m) - (embedding_parameters(m) - table));
+  const double query = m.latent ? d(m.latent->nope_dim + m.latent->rope_dim) : d(m.head_dim);
+  const double value = m.latent ? d(m.latent->value_dim) : d(m.head_dim);
+  const double scores = 2 * d(m.layers) * d(m.heads) * d(plan.sequence) * (query + value);
+  f.model = 3 * tokens * (products + scores);
+  if (plan.recompute == Recompute::Full) f.recomputed = tokens * (products - 2 * table + scores);
+  if (plan.recompute == Recompute::Selective) f.recomputed = tokens * scores;
+  return f;
+}
+
+}  // namespace xpusim::ops
