@@ -18,6 +18,7 @@ class OperatorTimer {
         system_(system),
         launch_(launch),
         fidelity_(options.fidelity),
+        checks_memory_(options.checks_memory),
         estimator_(chip, options.fidelity, launch, options.engine_spans) {}
 
   /// One run of the operator, without its section and count.
@@ -31,6 +32,7 @@ class OperatorTimer {
   const SystemSpec* system_;
   Launch launch_;
   chip::Fidelity fidelity_;
+  bool checks_memory_;
   chip::Estimator estimator_;
   std::map<std::tuple<OpKind, Bytes, std::int64_t, std::int64_t>, network::CollectiveTime> collectives_;
 };

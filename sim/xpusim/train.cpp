@@ -1,6 +1,7 @@
 #include "xpusim/train.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "xpusim/cluster/pipeline.h"
@@ -46,6 +47,7 @@ class TrainingStep {
 
   result::Result run() {
     begin_result();
+    choose_recompute();
     check_memory();
     for (const ops::Chunk& c : chunks_) time_chunk(c);
     play_pipeline();
@@ -90,7 +92,24 @@ class TrainingStep {
     pipeline_.transfers_overlap = plan_.overlap.pipeline;
   }
 
+  /// Where the scenario leaves it open: the least that fits; else all.
+  void choose_recompute() {
+    if (plan_.recompute == Recompute::Auto) plan_.recompute = q_.stack.recompute;
+    if (plan_.recompute != Recompute::Auto) return;
+    for (const Recompute r : {Recompute::None, Recompute::Selective, Recompute::Full}) {
+      plan_.recompute = r;
+      r_.memory = {};
+      find_fullest();
+      if (r_.memory.total() <= d(q_.chip.hbm.capacity.count())) return;
+    }
+  }
+
   void check_memory() {
+    find_fullest();
+    if (options_.checks_memory)
+      ops::check_training_memory(q_.model, plan_, r_.memory, q_.chip.hbm.capacity, q_.chip.id);
+  }
+  void find_fullest() {
     for (std::int64_t s = 0; s < stages(); ++s) {
       // Later stages hold fewer micro-batches: each is one pass nearer to its backward pass.
       const double most =
@@ -101,8 +120,6 @@ class TrainingStep {
       const ops::MemoryUse use = ops::training_memory(q_.model, plan_, q_.stack, chunks_on(s), held);
       if (use.total() > r_.memory.total()) r_.memory = use;
     }
-    if (options_.checks_memory)
-      ops::check_training_memory(q_.model, plan_, r_.memory, q_.chip.hbm.capacity, q_.chip.id);
   }
 
   // ---- passes
@@ -128,7 +145,7 @@ class TrainingStep {
       result::OperatorRow& row = pass.rows.back();
       row.section = section.name;
       row.count = section.repeat;
-      if (o.kind == OpKind::Attention) slow_down(row, q_.stack.kernels.attention_rate);
+      if (!is_collective(o.kind)) slow_down(row, rate_of(o.kind));
       seconds.push_back(row.time.count());
     }
     const cluster::Schedule one = schedule(section, seconds, 1);
@@ -143,6 +160,12 @@ class TrainingStep {
     all.host = std::max(0.0, host - all.seconds);
     all.seconds += all.host;
     pass.add(all);
+  }
+  [[nodiscard]] double rate_of(OpKind kind) const {
+    const StackKernels& k = q_.stack.kernels;
+    const auto attention = k.attention_rate.find(q_.chip.family);
+    return k.rate *
+           (kind == OpKind::Attention && attention != k.attention_rate.end() ? attention->second : 1);
   }
   static void slow_down(result::OperatorRow& row, double rate) {
     row.time = Seconds(row.time.count() / rate);
@@ -162,7 +185,11 @@ class TrainingStep {
   }
 
   // ---- pipeline
-  [[nodiscard]] double slower() const { return 1 + q_.stack.imbalance + q_.scenario.training.speed_spread; }
+  /// How much longer the slowest rank takes than the typical one.
+  [[nodiscard]] double slower() const {
+    const double slowest = std::sqrt(2 * std::log(d(plan_.groups.devices())));
+    return 1 + q_.stack.spread * slowest + q_.scenario.training.speed_spread;
+  }
 
   void play_pipeline() {
     for (const ops::Chunk& c : chunks_) {
@@ -224,7 +251,7 @@ class TrainingStep {
       gradients_end_ = std::max(gradients_end_, end);
       double updated = 0;
       for (const Section& section : ops::optimizer_graph(all, plan_, q_.stack).sections)
-        updated += time_all(section.operators);
+        updated += time_all(section.operators) / q_.stack.kernels.rate;
       optimizer_ = std::max(optimizer_, updated);
       // Beside the next step's first passes, only the first layer's weights are waited for.
       const double hidden = plan_.overlap.parameters ? d(layers_on(s)) : 1;

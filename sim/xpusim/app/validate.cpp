@@ -14,6 +14,7 @@
 #include "xpusim/result/result.h"
 #include "xpusim/validation/collectives.h"
 #include "xpusim/validation/report.h"
+#include "xpusim/validation/training.h"
 
 namespace xpusim::app {
 namespace {
@@ -45,6 +46,20 @@ SystemSpec system_of(const validation::MeasuredCalls& set, const config::Library
                                "measured_as of one of: " + join(views(known))});
 }
 
+/// What the rows of a training set run on, with all stacks there are.
+validation::Platforms platforms_of(const validation::MeasuredRuns& set, const config::Library& library,
+                                   const config::Overrides& overrides) {
+  validation::Platforms p;
+  for (const validation::MeasuredRun& m : set.rows) {
+    if (!m.skipped.empty()) continue;
+    if (!p.chips.contains(m.chip)) p.chips.emplace(m.chip, library.chip(m.chip, overrides).value);
+    if (!p.systems.contains(m.system)) p.systems.emplace(m.system, library.system(m.system, overrides).value);
+  }
+  for (const std::string& id : library.list(config::FileKind::Stack))
+    p.stacks.push_back(library.stack(id, overrides).value);
+  return p;
+}
+
 /// A measured set that has been read, ready to be replayed.
 using Replay = std::function<validation::SetReport(const validation::Progress&)>;
 
@@ -57,6 +72,12 @@ Replay replay_of(const std::string& file, const config::Library& library, const 
     auto set = validation::interpret_collectives(csv);
     return [set, system = system_of(set, library, overrides), fidelity](const auto& progress) {
       return validation::replay(set, system, fidelity, progress);
+    };
+  }
+  if (validation::is_training_set(csv)) {
+    auto set = validation::interpret_training(csv);
+    return [set, platforms = platforms_of(set, library, overrides), fidelity](const auto& progress) {
+      return validation::replay(set, platforms, fidelity, progress);
     };
   }
   auto set = validation::interpret(csv);

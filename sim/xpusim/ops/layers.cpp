@@ -429,9 +429,20 @@ class PassBuilder {
 
   // ---- experts: each whole on its rank; every rank brings its own tokens
   [[nodiscard]] std::int64_t local_experts() const { return m_.experts->count / plan_.groups.expert; }
+  [[nodiscard]] std::int64_t etp() const { return plan_.groups.expert_tensor; }
+  [[nodiscard]] std::int64_t expert_ffn() const { return m_.experts->ffn / etp(); }
+  /// Pairs of a token and an expert that this rank computes: its own, and those of the ranks that share its
+  /// experts.
   [[nodiscard]] std::int64_t expert_rows() const {
+    const std::int64_t tokens = plan_.sequence_parallel ? own_tokens_ * etp() : own_tokens_;
     return std::max<std::int64_t>(
-        1, std::llround(d(own_tokens_) * d(m_.experts->per_token) * plan_.expert_imbalance));
+        1, std::llround(d(tokens) * d(m_.experts->per_token) * plan_.expert_imbalance));
+  }
+  /// Ranks that share experts gather each other's rows, and sum their parts of the results.
+  void share_rows(const std::string& name, OpKind kind) {
+    if (etp() == 1) return;
+    collective(name, plan_.sequence_parallel ? kind : OpKind::AllReduce, d(expert_rows()) * d(m_.hidden) * 2,
+               RankGroup::Tensor);
   }
   void exchange(const std::string& name, OpKind kind) {
     if (plan_.groups.expert == 1) return;
@@ -444,7 +455,7 @@ class PassBuilder {
     MoeLayer l;
     l.tokens = own_tokens_;
     l.hidden = m_.hidden;
-    l.inter = m_.experts->ffn;
+    l.inter = expert_ffn();
     l.topk = m_.experts->per_token;
     l.experts = m_.experts->count;
     l.local_experts = local_experts();
@@ -460,10 +471,12 @@ class PassBuilder {
   void experts_forward() {
     product("router", own_tokens_, m_.experts->count, m_.hidden);
     exchange("dispatch", OpKind::Dispatch);
+    if (plan_.sequence_parallel) share_rows("gather_rows", OpKind::AllGather);
     for (Operator o : moe_layer(expert_layer())) {
       o.after = std::exchange(joined_, {});
       section().operators.push_back(std::move(o));
     }
+    share_rows("sum_rows", OpKind::ReduceScatter);
     exchange("combine", OpKind::Combine);
     if (shared_ffn() > 0) {
       product("shared_up", tokens_, up() * shared_ffn(), m_.hidden);
@@ -484,7 +497,8 @@ class PassBuilder {
   }
   void experts_backward(bool with_weights) {
     exchange("combine_backward", OpKind::Dispatch);
-    const std::int64_t inter = m_.experts->ffn;
+    if (plan_.sequence_parallel) share_rows("gather_row_gradients", OpKind::AllGather);
+    const std::int64_t inter = expert_ffn();
     quantize("quantize_expert_gradient", expert_rows(), m_.hidden);
     grouped("expert_down_dgrad", inter, m_.hidden);
     rowwise("expert_activation_backward", activation_kind(), expert_rows(), inter, Pass::Backward);
@@ -492,6 +506,7 @@ class PassBuilder {
     grouped("expert_up_dgrad", m_.hidden, up() * inter);
     if (with_weights) routed_weight();
     rowwise("permute_backward", OpKind::MoePermute, expert_rows(), m_.hidden);
+    share_rows("sum_row_gradients", OpKind::ReduceScatter);
     exchange("dispatch_backward", OpKind::Combine);
     input_gradient("router", own_tokens_, m_.experts->count, m_.hidden);
     if (with_weights) weight_gradient("router", own_tokens_, m_.experts->count, m_.hidden);
@@ -503,9 +518,9 @@ class PassBuilder {
   }
   void routed_weight() {
     const std::int64_t rows = ceil_div(expert_rows(), local_experts());
-    weight_gradient("expert_down", rows, m_.hidden, m_.experts->ffn);
+    weight_gradient("expert_down", rows, m_.hidden, expert_ffn());
     as_one_of_each_expert();
-    weight_gradient("expert_up", rows, up() * m_.experts->ffn, m_.hidden);
+    weight_gradient("expert_up", rows, up() * expert_ffn(), m_.hidden);
     as_one_of_each_expert();
   }
   /// The weight gradient just added, of all experts of this rank.
@@ -537,29 +552,44 @@ class PassBuilder {
   // ---- weights that replicas share
   [[nodiscard]] double weight_bytes(LayerKind kind) const {
     double parameters = layer_parameters(m_, kind) / d(tp_);
-    if (kind == LayerKind::Experts) parameters += expert_parameters(m_) / d(plan_.groups.expert);
+    if (kind == LayerKind::Experts) parameters += expert_parameters(m_) / d(plan_.groups.expert * etp());
     return parameters * 2;
   }
   /// The next layer's weights are gathered beside this layer's computation.
   void prefetch(LayerKind kind) {
     if (plan_.sharding != Sharding::Zero3 || plan_.groups.extent(RankGroup::Shard).ranks == 1) return;
-    collective("gather_weights", OpKind::AllGather, weight_bytes(kind), RankGroup::Shard, true);
-    section().awaited.emplace_back("gather_weights");
+    collective("gather_weights", OpKind::AllGather, weight_bytes(kind), RankGroup::Shard,
+               plan_.overlap.parameters);
+    if (plan_.overlap.parameters) section().awaited.emplace_back("gather_weights");
   }
   void reduce_shard(LayerKind kind) {
     if (plan_.sharding != Sharding::Zero3 || plan_.groups.extent(RankGroup::Shard).ranks == 1) return;
     const double bytes = weight_bytes(kind) / 2 * d(size_of(stack_.reduction));
-    collective("reduce_weight_gradients", OpKind::ReduceScatter, bytes, RankGroup::Shard, true);
+    collective("reduce_weight_gradients", OpKind::ReduceScatter, bytes, RankGroup::Shard,
+               plan_.overlap.gradients);
   }
 
+  /// Unfused: fp32 copies of the logits, of which the maximum is taken off, and the exponentials over their
+  /// sum kept for the backward pass; a kernel each.
   void loss(Pass pass) {
-    const std::string suffix = pass == Pass::Backward ? "_backward" : "";
-    const Dtype dtype = stack_.kernels.fused_cross_entropy ? type_ : Dtype::Fp32;
-    if (!stack_.kernels.fused_cross_entropy) {
-      rowwise("convert_logits" + suffix, OpKind::Copy, tokens_, vocab_, Pass::Forward, false, Dtype::Fp32);
-      rowwise("exponentials" + suffix, OpKind::Softmax, tokens_, vocab_, Pass::Forward, false, Dtype::Fp32);
+    const auto pass_over = [&](std::string name, OpKind kind) {
+      rowwise(std::move(name), kind, tokens_, vocab_, Pass::Forward, false, Dtype::Fp32);
+    };
+    if (stack_.kernels.fused_cross_entropy) {
+      const bool back = pass == Pass::Backward;
+      return rowwise(back ? "cross_entropy_backward" : "cross_entropy", OpKind::CrossEntropy, tokens_, vocab_,
+                     pass);
     }
-    rowwise("cross_entropy" + suffix, OpKind::CrossEntropy, tokens_, vocab_, pass, false, dtype);
+    if (pass == Pass::Backward) {
+      pass_over("scale_logits_gradient", OpKind::Copy);
+      return pass_over("convert_logits_gradient", OpKind::Copy);
+    }
+    pass_over("convert_logits", OpKind::Copy);
+    pass_over("maximum_logits", OpKind::CrossEntropy);
+    pass_over("subtract_maximum", OpKind::Copy);
+    pass_over("exponentials", OpKind::Softmax);
+    pass_over("sum_exponentials", OpKind::CrossEntropy);
+    pass_over("divide_exponentials", OpKind::Copy);
   }
 
   /// As a product of image patches with the kernels, with the normalisation and the rectifier after it.

@@ -58,7 +58,7 @@ void check_model(const ModelSpec& m, const ScenarioSpec& s, Complaints& wrong) {
   if (m.kv_heads % p.tp != 0 && p.tp % m.kv_heads != 0)
     wrong.need_divides("parallelism.tp", p.tp, m.kv_heads, "KV heads");
   if (m.dense_layers() > 0) wrong.need_divides("parallelism.tp", p.tp, m.ffn, "FFN columns");
-  if (p.pp * p.vpp > m.layers)
+  if (p.pp * p.vpp > m.layers + 2)  // a stage may hold the embedding or the head alone
     wrong.add(fmt::format("scenario.parallelism.pp: {} stages of {} chunks are more than the {} layers of {}",
                           p.pp, p.vpp, m.layers, m.id));
   wrong.need_divides("parallelism.cp", p.cp, s.sequence, "tokens of a sequence");
@@ -114,10 +114,16 @@ TrainingPlan resolve_training(const ModelSpec& m, const ScenarioSpec& s, const S
   const std::int64_t dp = p.dp > 0 ? p.dp : std::max<std::int64_t>(1, devices / (p.tp * p.cp * p.pp));
   check_devices(p, dp, devices, wrong);
   check_model(m, s, wrong);
-  plan.groups = {p.tp, p.cp, dp, p.pp, p.ep, s.training.sharding_group};
+  const std::int64_t etp = !m.experts ? 1 : p.etp > 0 ? p.etp : p.tp;
+  plan.groups = {p.tp, p.cp, dp, p.pp, p.ep, etp, s.training.sharding_group};
   if (const std::int64_t replicas = dp * p.cp; s.training.sharding_group > 0)
     wrong.need_divides("training.sharding_group", s.training.sharding_group, replicas, "replicas");
-  if (m.experts) wrong.need_divides("parallelism.ep", p.ep, p.tp * p.cp * dp, "ranks of a pipeline stage");
+  if (m.experts) {
+    wrong.need_divides("parallelism.ep", p.ep * etp, p.tp * p.cp * dp,
+                       "ranks of a pipeline stage (ep x etp)");
+    wrong.need_divides("parallelism.etp", etp, m.experts->ffn, "columns of an expert");
+    if (p.tp % etp != 0) wrong.need_divides("parallelism.etp", etp, p.tp, "tensor ranks");
+  }
   wrong.need_divides("micro_batch", s.micro_batch, s.batch, "sequences of the batch");
   if (s.batch % s.micro_batch == 0)
     wrong.need_divides("parallelism.dp", dp, s.batch / s.micro_batch, "micro-batches of the batch");
@@ -142,12 +148,20 @@ TrainingPlan resolve_training(const ModelSpec& m, const ScenarioSpec& s, const S
 std::vector<Chunk> chunks_of(const ModelSpec& m, const TrainingPlan& plan) {
   const std::int64_t virtual_stages = plan.groups.pipeline * plan.chunks;
   std::vector<Chunk> list(static_cast<std::size_t>(virtual_stages));
-  const std::int64_t each = m.layers / virtual_stages, left = m.layers % virtual_stages;
+  // The embedding and the head count as layers where that makes the stages even.
+  const auto is_even = [&](std::int64_t more) { return (m.layers + more) % virtual_stages == 0; };
+  const std::int64_t head = !is_even(0) && virtual_stages > 1 && (is_even(1) || is_even(2)) ? 1 : 0;
+  const std::int64_t embedding = head == 1 && !is_even(1) ? 1 : 0;
+  const std::int64_t places = m.layers + head + embedding;
+  const std::int64_t each = places / virtual_stages, left = places % virtual_stages;
   std::int64_t layer = 0;
   for (std::int64_t v = 0; v < virtual_stages; ++v) {
     Chunk& c = list[static_cast<std::size_t>(v)];
-    const std::int64_t end = layer + each + (v < left ? 1 : 0);
-    for (; layer < end; ++layer) ++(layer < m.dense_layers() ? c.dense_layers : c.expert_layers);
+    std::int64_t count = each + (v < left ? 1 : 0);
+    if (v == 0) count -= embedding;
+    if (v == virtual_stages - 1) count -= head;
+    for (const std::int64_t end = layer + count; layer < end; ++layer)
+      ++(layer < m.dense_layers() ? c.dense_layers : c.expert_layers);
   }
   list.front().embedding = m.convolutions.empty();
   list.back().head = m.convolutions.empty();

@@ -37,7 +37,7 @@ ChunkParameters parameters_of(const Chunk& c, const ModelSpec& m, const Training
   if (dense_layers > 0) p.dense += d(dense_layers) * layer_parameters(m, LayerKind::Dense) / tp;
   if (expert_layers > 0) {
     p.dense += d(expert_layers) * layer_parameters(m, LayerKind::Experts) / tp;
-    p.experts += d(expert_layers) * expert_parameters(m) / d(plan.groups.expert);
+    p.experts += d(expert_layers) * expert_parameters(m) / d(plan.groups.expert * plan.groups.expert_tensor);
   }
   const double table = d(m.vocab) * d(m.hidden) / tp;
   if (c.embedding) p.dense += embedding_parameters(m) / tp - (m.tie_embeddings ? 0 : table);
@@ -54,8 +54,8 @@ Graph optimizer_graph(const ChunkParameters& stage, const TrainingPlan& plan, co
   Graph g;
   g.groups = plan.groups;
   Section s{"optimizer", 1, false, {}, {}};
-  s.operators.push_back(
-      kernel("clear_gradients", OpKind::Copy, stage.dense + stage.experts, stack.gradients));
+  const double gradients = plan.sharding < Sharding::Zero2 ? stage.dense + stage.experts : parameters;
+  s.operators.push_back(kernel("clear_gradients", OpKind::Copy, gradients, stack.gradients));
   s.operators.push_back(kernel("gradient_norm", OpKind::CrossEntropy, parameters, stack.gradients));
   s.operators.push_back(kernel("clip_gradients", OpKind::Copy, parameters, stack.gradients));
   s.operators.push_back(kernel("adam", OpKind::Optimizer, parameters, stack.gradients));
@@ -85,8 +85,15 @@ GradientExchange gradient_exchange(const ChunkParameters& p, const TrainingPlan&
       x.gradients.push_back(
           collective("reduce_copies_" + what, OpKind::AllReduce, share * gradient, RankGroup::Copy));
     }
-    if (!in_layers)
+    if (in_layers) return;
+    if (!stack.broadcasts_weights) {
       x.weights.push_back(collective("gather_" + what, OpKind::AllGather, parameters * weight, near));
+      return;
+    }
+    const std::int64_t owners = plan.groups.extent(near).ranks;
+    const Operator one =
+        collective("broadcast_" + what, OpKind::Broadcast, parameters * weight / d(owners), near);
+    x.weights.insert(x.weights.end(), static_cast<std::size_t>(owners), one);
   };
   add("gradients", p.dense, RankGroup::Data, RankGroup::Shard);
   add("expert_gradients", p.experts, RankGroup::ExpertData, RankGroup::ExpertData);

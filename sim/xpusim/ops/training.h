@@ -43,7 +43,8 @@ struct Chunk {
 };
 
 /// The chunks of the pipeline, in the order in which a micro-batch passes them (virtual stages). Layers are
-/// spread evenly; those left over go to the first and later ones but for the last.
+/// spread evenly, the head, or the embedding and the head, counted as a layer where that divides; those left
+/// over go to the first chunks.
 [[nodiscard]] std::vector<Chunk> chunks_of(const ModelSpec&, const TrainingPlan&);
 
 /// What one rank computes and sends for one micro-batch on one chunk. Graphs without sections: nothing.

@@ -100,7 +100,8 @@ void describe(Fields& f, RankGroups& c) {
   f.optional("context", c.context, "ranks of the context group, tensor apart", ranks);
   f.optional("data", c.data, "replicas, tensor x context apart", ranks);
   f.optional("pipeline", c.pipeline, "pipeline stages, tensor x context x data apart", ranks);
-  f.optional("expert", c.expert, "ranks that share experts, neighbours", ranks);
+  f.optional("expert", c.expert, "ranks that a layer's experts are spread over, expert_tensor apart", ranks);
+  f.optional("expert_tensor", c.expert_tensor, "ranks that share every expert, neighbours", ranks);
   f.optional("shard", c.shard, "replicas that share one copy of the weights; 0: all", between(0, 1 << 24));
 }
 
@@ -114,7 +115,7 @@ RankGroups::Extent RankGroups::extent(RankGroup g) const {
     case RankGroup::Data:
       return {replicas, tensor};
     case RankGroup::Expert:
-      return {expert, 1};
+      return {expert, expert_tensor};
     case RankGroup::Pipeline:
       return {pipeline > 1 ? 2 : 1, tensor * replicas};
     case RankGroup::Shard:
@@ -122,7 +123,8 @@ RankGroups::Extent RankGroups::extent(RankGroup g) const {
     case RankGroup::Copy:
       return {replicas / near, tensor * near};
     case RankGroup::ExpertData:
-      return {std::max<std::int64_t>(1, tensor * replicas / expert), expert};
+      return {std::max<std::int64_t>(1, tensor * replicas / (expert * expert_tensor)),
+              expert * expert_tensor};
   }
   return {};
 }

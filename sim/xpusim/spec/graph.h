@@ -158,8 +158,9 @@ struct Section {
 /// How many ranks each kind of group has. Neighbours first: tensor, context, data, pipeline.
 struct RankGroups {
   std::int64_t tensor = 1, context = 1, data = 1, pipeline = 1;
-  std::int64_t expert = 1;  ///< neighbours of one pipeline stage
-  std::int64_t shard = 0;   ///< replicas that share one copy of the weights, neighbours; 0: all
+  std::int64_t expert = 1;         ///< of one pipeline stage, expert_tensor apart
+  std::int64_t expert_tensor = 1;  ///< neighbours that share every expert
+  std::int64_t shard = 0;          ///< replicas that share one copy of the weights, neighbours; 0: all
   struct Extent {
     std::int64_t ranks = 1, stride = 1;
   };

@@ -18,7 +18,8 @@ void describe(Fields& f, ParallelismSpec& c) {
   f.optional("vpp", c.vpp, "training: chunks of layers of each stage", ranks);
   f.optional("cp", c.cp, "training: devices that share a sequence", ranks);
   f.optional("dp", c.dp, "replicas; 0: all devices / (tp pp cp)", between(0, 1 << 24));
-  f.optional("ep", c.ep, "training: devices that share a layer's experts", ranks);
+  f.optional("ep", c.ep, "training: devices that a layer's experts are spread over", ranks);
+  f.optional("etp", c.etp, "training: devices that share every expert; 0: as tp", between(0, 1 << 20));
 }
 
 void describe(Fields& f, OverlapSpec& c) {
@@ -61,8 +62,10 @@ void describe(Fields& f, ScenarioSpec& c) {
   f.optional("precision", c.precision, "element types");
   f.optional("parallelism", c.parallelism, "how the work is spread over devices");
   f.optional("training", c.training, "how a training step is carried out");
-  f.optional("recompute", c.recompute,
-             "training: what is computed again: nothing, the attention core (selective), whole layers");
+  f.optional(
+      "recompute", c.recompute,
+      "training: what is computed again: nothing, the attention core (selective), whole layers (full), "
+      "the least that fits (auto)");
   f.optional("launch", c.launch, "kernels captured in a graph, or launched one by one");
 }
 

@@ -22,8 +22,9 @@ struct EnumNames<Launch> {
 };
 
 /// What of the activations is computed again in the backward pass: nothing, the attention core, whole layers.
-enum class Recompute : std::uint8_t { None, Selective, Full };
-inline constexpr std::array<std::string_view, 3> kRecomputeNames = {"none", "selective", "full"};
+/// Auto: the least that fits the memory.
+enum class Recompute : std::uint8_t { None, Selective, Full, Auto };
+inline constexpr std::array<std::string_view, 4> kRecomputeNames = {"none", "selective", "full", "auto"};
 template <>
 struct EnumNames<Recompute> {
   static constexpr std::span<const std::string_view> value = kRecomputeNames;
@@ -72,7 +73,8 @@ struct ParallelismSpec {
   std::int64_t vpp = 1;                     ///< chunks of layers of one stage
   std::int64_t cp = 1;                      ///< context: ranks that share a sequence
   std::int64_t dp = 0;                      ///< replicas; 0: all devices / (tp * pp * cp)
-  std::int64_t ep = 1;                      ///< ranks that share a layer's experts
+  std::int64_t ep = 1;                      ///< ranks that a layer's experts are spread over
+  std::int64_t etp = 0;                     ///< ranks that share every expert; 0: as tp
 };
 
 /// Which communication runs beside computation.

@@ -4,8 +4,10 @@ namespace xpusim {
 
 void describe(Fields& f, StackKernels& c) {
   f.optional("attention", c.attention, "flash: scores stay on the chip; unfused: products and a softmax");
-  f.optional("attention_rate", c.attention_rate, "of its attention kernel over the chip's best",
+  f.optional("attention_rate", c.attention_rate,
+             "of its attention kernel over the chip's best, by the chip's family; others: 1",
              between(0.05, 4));
+  f.optional("rate", c.rate, "of all kernels in a long run over the same in a benchmark", between(0.1, 2));
   f.optional("fused_softmax", c.fused_softmax, "unfused attention: scale, mask and softmax in one kernel");
   f.optional("fused_residual", c.fused_residual, "bias, dropout and residual addition in one kernel");
   f.optional("fused_norm", c.fused_norm, "the norm after a residual addition in the same kernel");
@@ -34,14 +36,20 @@ void describe(Fields& f, StackSpec& c) {
   f.label("id", c.id, "the file's name without .yaml", true);
   f.label("name", c.name, "name in print", true);
   f.label("notes", c.notes, "free text");
+  f.label("measured_as", c.measured_as,
+          "what sources and notes of measured runs with it contain; parts joined by '+' are all needed");
   f.optional("kernels", c.kernels, "what is fused");
   f.optional("gradients", c.gradients, "type of the gradients' sum");
   f.optional("reduction", c.reduction, "type of gradients on the network");
   f.optional("overlap", c.overlap, "communication beside computation");
   f.optional("host", c.host, "what the host costs");
+  f.optional("recompute", c.recompute, "what is computed again where the scenario says auto");
+  f.optional("broadcasts_weights", c.broadcasts_weights,
+             "updated weights go out from each owner in turn, not in one gather");
   f.optional("core_share", c.core_share, "of the cores, that collectives take from kernels beside them",
              between(0, 0.9));
-  f.optional("imbalance", c.imbalance, "that the slowest of many ranks computes slower by", between(0, 1));
+  f.optional("spread", c.spread, "standard deviation of the ranks' speeds; all wait for the slowest",
+             between(0, 1));
 }
 
 }  // namespace xpusim

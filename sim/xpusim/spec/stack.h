@@ -1,9 +1,12 @@
 #pragma once
+#include <map>
 #include <string>
+#include <vector>
 
 #include "xpusim/core/dtype.h"
 #include "xpusim/core/fields.h"
 #include "xpusim/core/units.h"
+#include "xpusim/spec/scenario.h"
 
 /// A training framework, as far as it decides how fast the same step runs on the same chips: what it fuses,
 /// what it overlaps, and what its host costs.
@@ -19,7 +22,9 @@ struct EnumNames<AttentionKernel> {
 
 struct StackKernels {
   AttentionKernel attention = AttentionKernel::Flash;
-  double attention_rate = 1;        ///< of its attention kernel over the chip's best
+  /// Of its attention kernel over the chip's best, by the chip's family; others: 1.
+  std::map<std::string, double> attention_rate;
+  double rate = 1;  ///< of all kernels in a long run over the same in a benchmark: heat, power, memory in use
   bool fused_softmax = true;        ///< unfused attention: scale, mask and softmax in one kernel
   bool fused_residual = true;       ///< bias, dropout and residual addition in one kernel
   bool fused_norm = false;          ///< ... and the norm after it as well
@@ -44,13 +49,18 @@ struct StackSpec {
   std::string id;
   std::string name;
   std::string notes;
+  /// What the source and note of a measured run contain that used it: parts joined by '+', all of them.
+  std::vector<std::string> measured_as;
   StackKernels kernels;
   Dtype gradients = Dtype::Fp32;  ///< that are summed over micro-batches and replicas
   Dtype reduction = Dtype::Fp32;  ///< type of gradients on the network
   StackOverlaps overlap;
   StackHost host;
+  Recompute recompute = Recompute::Auto;  ///< where the scenario leaves it open
+  bool broadcasts_weights = false;  ///< updated weights go out from each owner in turn, not in one gather
   double core_share = 0;  ///< of the chip's cores that collectives take from the kernels beside them
-  double imbalance = 0;   ///< that all computation of a large job is slower by: the slowest rank's lead
+  /// Standard deviation of the ranks' speeds. All wait for the slowest of n: sqrt(2 ln n) deviations behind.
+  double spread = 0;
 };
 
 void describe(Fields&, StackKernels&);

@@ -188,6 +188,23 @@ SystemSpec with_package_level(const SystemSpec& system, const ChipSpec& chip) {
   return joined;
 }
 
+SystemSpec with_chips(const SystemSpec& system, std::int64_t chips, std::int64_t dies_per_chip) {
+  SystemSpec s = system;
+  s.chips = chips;
+  LevelSpec& outermost = s.levels.back();
+  const std::int64_t devices = chips * dies_per_chip;
+  if (devices <= outermost.endpoints) return s;
+  if (outermost.kind != LevelKind::Switch && outermost.kind != LevelKind::FatTree)
+    throw InfeasibleError(fmt::format("{}: its {} of {} devices does not grow to {}", system.id,
+                                      outermost.name, outermost.endpoints, devices));
+  // Whole numbers of the largest tier below.
+  const std::int64_t whole = outermost.tiers.empty()
+                                 ? (s.levels.size() > 1 ? s.levels.rbegin()[1].endpoints : 1)
+                                 : outermost.tiers.back().endpoints;
+  outermost.endpoints = round_up(devices, whole);
+  return s;
+}
+
 const LibrarySpec& library_of(const SystemSpec& system, const std::string& name) {
   std::vector<std::string_view> known;
   for (const LibrarySpec& l : system.libraries) {

@@ -145,6 +145,9 @@ void describe(Fields&, SystemSpec&);
 struct ChipSpec;
 [[nodiscard]] SystemSpec with_package_level(const SystemSpec&, const ChipSpec&);
 
+/// The system with more chips than it is described with: its outermost level joins as many.
+[[nodiscard]] SystemSpec with_chips(const SystemSpec&, std::int64_t chips, std::int64_t dies_per_chip);
+
 /// A library of the system by name; the first for an empty name. Throws InfeasibleError when there is none.
 [[nodiscard]] const LibrarySpec& library_of(const SystemSpec&, const std::string& name);
 
