@@ -37,7 +37,7 @@ TOLERANCE = 0.01  # of a constant, between fits on different machines
 LIMITS = {
     "rate": (0.3, 1.2, 0.1, "", 1.0),
     "attention_rate": (0.1, 1.5, 0.2, "", 1.0),
-    "spread": (0.0, 0.1, 0.01, "", 1.0),
+    "spread": (0.0, 0.03, 0.01, "", 1.0),
     "core_share": (0.0, 0.6, 0.1, "", 1.0),
     "kernel": (0.0, 200.0, 10.0, " us", 1e-6),
     "step": (0.0, 2000.0, 50.0, " ms", 1e-3),

@@ -233,6 +233,16 @@ class TrainingStep {
     return sum;
   }
 
+  /// A kernel over many elements, each on its own: the time of a piece that is long beside its start, as often
+  /// as it fits.
+  [[nodiscard]] double time_stream(const Operator& o) {
+    constexpr std::int64_t kPiece = 1 << 24;
+    if (o.rowwise.cols <= kPiece) return timer_.row(o, plan_.groups).time.count();
+    Operator piece = o;
+    piece.rowwise.cols = kPiece;
+    return timer_.row(piece, plan_.groups).time.count() * d(o.rowwise.cols) / d(kPiece);
+  }
+
   void exchange_gradients() {
     for (std::int64_t s = 0; s < stages(); ++s) {
       ops::ChunkParameters all;
@@ -251,7 +261,7 @@ class TrainingStep {
       gradients_end_ = std::max(gradients_end_, end);
       double updated = 0;
       for (const Section& section : ops::optimizer_graph(all, plan_, q_.stack).sections)
-        updated += time_all(section.operators) / q_.stack.kernels.rate;
+        for (const Operator& o : section.operators) updated += time_stream(o) / q_.stack.kernels.rate;
       optimizer_ = std::max(optimizer_, updated);
       // Beside the next step's first passes, only the first layer's weights are waited for.
       const double hidden = plan_.overlap.parameters ? d(layers_on(s)) : 1;
