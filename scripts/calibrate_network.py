@@ -51,6 +51,17 @@ NCCL = {
     "simple.chunk": ("kB", 0, 10000),
     "copy_bandwidth": ("GB/s", 100, 3000),
 }
+OLDER = {
+    "ll.step": ("us", 0.0, 4),
+    "ll.bandwidth_fraction": ("", 0.02, 0.5),
+    "ll128.startup": ("us", 0, 60),
+    "ll128.bandwidth_fraction": ("", 0.1, 0.94),
+    "simple.startup": ("us", 0, 120),
+    "simple.step": ("us", 0, 12),
+    "simple.chunk": ("kB", 0, 40000),
+}
+STEPS = {"ll128.step": "ll.step"}
+IN_SWITCH = r"^all_reduce 8 ranks \d+ B( nccl_tests eager)?$"
 P2P = {"p2p.startup": ("us", 0, 20), "message": ("us", 0, 1)}
 LL = {
     "ll128.step": "ll.step",
@@ -69,30 +80,42 @@ LOW = {
     "low_latency.startup": ("us", 1, 40),
     "low_latency.bandwidth_fraction": ("", 0.4, 1),
     "low_latency.rate": ("GB/s", 100, 450),
+    "message": ("us", 0, 1),
+    "proxy": ("us", 0, 20),
 }
 NORMAL = {
-    "normal.startup": ("us", 5, 120),
-    "normal.bandwidth_fraction": ("", 0.4, 1),
-    "normal.rate": ("GB/s", 100, 450),
-    "normal.chunk": ("kB", 0, 8000),
+    "dispatch.startup": ("us", 1, 60),
+    "dispatch.bandwidth_fraction": ("", 0.4, 1),
+    "dispatch.rate": ("GB/s", 100, 450),
+    "dispatch.chunk": ("kB", 0, 8000),
+    "combine.startup": ("us", 1, 60),
+    "combine.rate": ("GB/s", 100, 450),
+    "combine.chunk": ("kB", 0, 8000),
     "message": ("us", 0, 10),
 }
+ONE_FRACTION = {"combine.bandwidth_fraction": "dispatch.bandwidth_fraction"}
+XLA = {"launch": ("us", 0, 40), "exchange_launch": ("us", 0, 60)}
 
 
 def gpu(system: str, switch: bool, moe: tuple[str, ...]) -> dict[str, Stage]:
     nccl = (f"comm/{system}/nccl.csv",)
     custom = f"comm/{system}/custom_allreduce.csv"
-    # nccl-tests: 42 us with launch from 64 KiB to 1 MiB
-    rings = NCCL | ({"in_switch_startup": ("us", 5.0, 40.0)} if switch else {})
+    others = f"comm/{system}/collectives.csv"
     stages = {
-        "nccl": Stage("nccl", nccl, RINGS, rings, LL),
+        "nccl": Stage("nccl", nccl, RINGS, NCCL, LL),
         "exchange": Stage("nccl", nccl, r"^all_to_all", P2P),
         "vllm": Stage("vllm_custom", (custom,), r"vllm_custom$", ENGINE),
         "sglang": Stage("sglang_custom", (custom,), r"sglang_custom$", ENGINE),
     }
+    if switch:
+        in_switch = {"in_switch_startup": ("us", 5, 60)}
+        stages["in_switch"] = Stage("nccl", (*nccl, others), IN_SWITCH, in_switch)
+        stages["xla"] = Stage("xla", (others,), " xla eager$", XLA)
+    else:
+        stages["older"] = Stage("nccl_2_18", (others,), " (torch|nccl_tests) eager$", OLDER, STEPS)
     if moe:
         stages["low_latency"] = Stage("deepep_low_latency", moe, "deepep_low_latency", LOW)
-        stages["normal"] = Stage("deepep_normal", moe, "deepep_normal", NORMAL)
+        stages["normal"] = Stage("deepep_normal", moe, "deepep_normal", NORMAL, ONE_FRACTION)
     return stages
 
 
@@ -146,7 +169,7 @@ def path_of(system: str, library: str, constant: str) -> str:
 
 
 def text(value: float, unit: str) -> str:
-    return f"{value:.4g} {unit}".strip()
+    return f"{float(f'{value:.4g}'):g} {unit}".strip()  # without an exponent
 
 
 class Fit:
@@ -199,20 +222,30 @@ class Fit:
         return best, float(found.fun)
 
 
+LEAF = re.compile(r'(\s+)(\w+): \{value: [^,}]+, basis: (\w+), source: "[^"]*"(.*)\}(.*)')
+
+
 def write(system: str, library: str, values: dict[str, str]) -> None:
-    """Replaces the values of fitted leaves in the file, by their place below library and protocol."""
+    """Sets leaves in the file, by their place below library and protocol; they are `fitted` from then on."""
     path = ROOT / f"configs/systems/{system}.yaml"
     lines = path.read_text(encoding="utf-8").splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("libraries:"))
     current, protocol = "", ""
+    missing = set(values)
     for i in range(start, len(lines)):
-        if name := re.fullmatch(r"  - name: (\S+)", lines[i]):
+        if name := re.fullmatch(r"  - name: (\S+)(?:\s+#.*)?", lines[i]):
             current, protocol = name[1], ""
         elif name := re.fullmatch(r"      - name: (\S+)", lines[i]):
             protocol = name[1] + "."
-        leaf = re.match(r"\s+(\w+): \{value: ([^,]+), basis: fitted,", lines[i])
-        if leaf and current == library and protocol + leaf[1] in values:
-            lines[i] = lines[i].replace(f"value: {leaf[2]},", f"value: {values[protocol + leaf[1]]},", 1)
+        leaf = LEAF.fullmatch(lines[i])
+        if leaf is None or current != library or protocol + leaf[2] not in values:
+            continue
+        missing.remove(protocol + leaf[2])
+        more = re.sub(r", range: \[[^]]*\]", "", leaf[4])  # of a value that was judged
+        value = f'value: {values[protocol + leaf[2]]}, basis: fitted, source: "scripts/calibrate_network.py"'
+        lines[i] = f"{leaf[1]}{leaf[2]}: {{{value}{more}}}{leaf[5]}"
+    if missing:
+        sys.exit(f"calibrate_network: no such leaves in {path.name}, library {library}: {sorted(missing)}")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

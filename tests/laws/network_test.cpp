@@ -64,6 +64,62 @@ TEST(NetworkLaw, TileEqualsBoundWithoutContention) {
   EXPECT_GT(seen, 300);
 }
 
+/// Every library of the systems that have frameworks, with a call that it takes.
+template <class Visit>
+void for_each_library(const Visit& visit) {
+  for (const char* id : {"dgx_h100", "dgx_a100", "superpod_h100"}) {
+    const SystemSpec s = test::joined(id);
+    for (const LibrarySpec& l : s.libraries)
+      for (const OpKind kind :
+           {OpKind::AllReduce, OpKind::AllGather, OpKind::AllToAll, OpKind::Dispatch, OpKind::Combine})
+        for (const std::int64_t ranks : {2, 8, 64})
+          for (const std::int64_t size : {1 << 10, 1 << 20, 1 << 28}) {
+            Call c = call(kind, size, ranks);
+            c.library = l.name;
+            try {
+              static_cast<void>(bound(c, s));
+            } catch (const InfeasibleError&) {
+              continue;
+            }
+            visit(c, s, l, fmt::format("{} {} {} x{} {} B", id, l.name, enum_name(kind), ranks, size));
+          }
+  }
+}
+
+TEST(NetworkLaw, TileEqualsBoundInEveryLibrary) {
+  int seen = 0;
+  for_each_library([&](Call c, const SystemSpec& s, const LibrarySpec&, const std::string& what) {
+    for (const bool eager : {false, true}) {
+      c.eager = c.in_place = eager;
+      const double closed = bound(c, s).total.count(), tile = execute(c, s).total.count();
+      ASSERT_NEAR(tile, closed, 1e-6 * closed + 1e-9) << what;
+      ++seen;
+    }
+  });
+  EXPECT_GT(seen, 300);
+}
+
+TEST(NetworkLaw, AFrameworkIsNoFasterThanTheLibraryThatItCalls) {
+  int seen = 0;
+  for_each_library([&](Call c, const SystemSpec& s, const LibrarySpec& l, const std::string& what) {
+    if (l.calls.empty()) return;
+    c.in_place = l.in_place;  // spares the library a copy as well
+    const double by_framework = bound(c, s).total.count();
+    c.library = l.calls;
+    ASSERT_GE(by_framework, bound(c, s).total.count() * (1 - 1e-12)) << what;
+    ++seen;
+  });
+  EXPECT_GT(seen, 30);
+}
+
+TEST(NetworkLaw, WorkingInPlaceNeverTakesLonger) {
+  for_each_library([](Call c, const SystemSpec& s, const LibrarySpec&, const std::string& what) {
+    const double copies = bound(c, s).total.count();
+    c.in_place = true;
+    ASSERT_LE(bound(c, s).total.count(), copies * (1 + 1e-12)) << what;
+  });
+}
+
 TEST(NetworkLaw, NeverBelowTheBytesOverTheBandwidth) {
   for_each_call({1 << 22, 1 << 30}, [](const Call& c, const SystemSpec& s, const std::string& what) {
     const CollectiveTime t = execute(c, s);

@@ -67,6 +67,55 @@ TEST(Collective, InSwitchReductionSendsTheMessageOnceAndAShare) {
   EXPECT_NEAR(seconds, kLaunch + 2e-6 + 1.125e9 / 60e9, 1e-9 * seconds);
 }
 
+/// A node whose switch reduces at 60 GB/s, and whose library copies a rank's own share at 40 GB/s.
+SystemSpec reducing_node() {
+  SystemSpec s = round_node();
+  s.levels[0].in_switch_reduction = true;
+  s.levels[0].in_switch_fraction = 0.6;
+  s.libraries[0].copy_bandwidth = BytesPerSecond(40e9);
+  return s;
+}
+
+TEST(Collective, TheFirstChunkGoesUpToTheSwitchBeforeAnyComesDown) {
+  SystemSpec s = reducing_node();
+  const auto seconds = [&](std::int64_t size) {
+    return bound(call(OpKind::AllReduce, size, 8, Algorithm::InSwitch), s).total.count();
+  };
+  const double small = seconds(8'000'000), large = seconds(kSize);
+  s.libraries[0].in_switch_chunk = Bytes(6'000'000);
+  EXPECT_NEAR(seconds(8'000'000) - small, 7e6 / 60e9, 1e-12);  // the others' shares
+  EXPECT_NEAR(seconds(kSize) - large, 42e6 / 60e9, 1e-12);
+}
+
+TEST(Collective, ASwitchMulticastsWhatItCannotAdd) {
+  const SystemSpec s = reducing_node();
+  Call c = call(OpKind::AllReduce, kSize, 8, Algorithm::InSwitch);
+  c.switch_adds = false;
+  EXPECT_THROW(static_cast<void>(bound(c, s)), InfeasibleError);
+  c.kind = OpKind::AllGather;
+  EXPECT_GT(bound(c, s).total.count(), 0);
+}
+
+TEST(Collective, InPlaceAnAllReduceCopiesNoShare) {
+  const SystemSpec s = reducing_node();
+  Call c = call(OpKind::AllReduce, kSize, 8, Algorithm::Ring);
+  const double copies = bound(c, s).total.count();
+  c.in_place = true;
+  EXPECT_NEAR(copies - bound(c, s).total.count(), kSize / 8 / 40e9, 1e-12);
+  c.kind = OpKind::AllGather;  // the share has to get into the result
+  const double gathers = bound(c, s).total.count();
+  c.in_place = false;
+  EXPECT_EQ(bound(c, s).total.count(), gathers);
+}
+
+TEST(Collective, AProtocolMayCopyTheOwnShareFaster) {
+  SystemSpec s = reducing_node();
+  const Call c = call(OpKind::AllToAll, kSize, 8, Algorithm::Direct);
+  const double slow = bound(c, s).total.count();
+  s.libraries[0].protocols[0].copy_bandwidth = BytesPerSecond(80e9);
+  EXPECT_NEAR(slow - bound(c, s).total.count(), kSize / 8 * (1 / 40e9 - 1 / 80e9), 1e-12);
+}
+
 TEST(Collective, AFullMeshUsesOnlyTheLinksToTheGroup) {
   const SystemSpec s = round_node(LevelKind::FullMesh);
   expect_time(Algorithm::Direct, OpKind::AllGather, 8, s, 1, 0.875e9, kRate);
@@ -170,6 +219,56 @@ TEST(Collective, LaunchedByTheHostItTakesAtLeastTheHostsTime) {
   Call c = call(OpKind::AllReduce, 1024, 8);
   c.eager = true;
   EXPECT_EQ(bound(c, s).total.count(), 100e-6);
+}
+
+/// The node with a framework that calls its library: 3 us more, 20 us more for an exchange.
+SystemSpec with_framework() {
+  SystemSpec s = round_node();
+  LibrarySpec framework;
+  framework.name = "framework";
+  framework.calls = "library";
+  framework.launch = Seconds(3e-6);
+  framework.exchange_launch = Seconds(20e-6);
+  framework.eager_copy = BytesPerSecond(1e12);
+  s.libraries.push_back(framework);
+  return s;
+}
+
+TEST(Collective, AFrameworkAddsItsLaunchToThatOfTheLibraryItCalls) {
+  const SystemSpec s = with_framework();
+  for (const auto& [kind, added] : {std::pair{OpKind::AllReduce, 3e-6}, {OpKind::AllToAll, 23e-6}}) {
+    Call c = call(kind, kSize, 8);
+    const CollectiveTime by_library = bound(c, s);
+    c.library = "framework";
+    const CollectiveTime by_framework = bound(c, s);
+    EXPECT_NEAR(by_framework.total.count() - by_library.total.count(), added, 1e-12);
+    EXPECT_EQ(by_framework.algorithm, by_library.algorithm);
+    EXPECT_EQ(by_framework.library, "framework");
+  }
+}
+
+TEST(Collective, OnlyAnAllReduceIsCopiedBeforeIt) {
+  const SystemSpec s = with_framework();
+  for (const auto& [kind, copied] : {std::pair{OpKind::AllReduce, 1e9 / 1e12}, {OpKind::AllGather, 0.0}}) {
+    Call c = call(kind, kSize, 8);
+    c.library = "framework";
+    const double graph = bound(c, s).total.count();
+    c.eager = true;
+    EXPECT_NEAR(bound(c, s).total.count() - graph, copied, 1e-12);
+  }
+}
+
+TEST(Collective, DispatchAndCombineMayBeKernelsOfTheirOwn) {
+  SystemSpec s = round_node();
+  ProtocolSpec combine = s.libraries[0].protocols[0];
+  combine.name = "combine";
+  combine.transfers = Transfers::Combines;
+  s.libraries[0].protocols[0].transfers = Transfers::Exchanges;
+  s.libraries[0].protocols.push_back(combine);
+  s.libraries[0].protocols[1].startup = Seconds(-1e-6);  // so that it is chosen wherever it may be
+  EXPECT_EQ(bound(call(OpKind::Combine, kSize, 8), s).protocol, "combine");
+  EXPECT_EQ(bound(call(OpKind::Dispatch, kSize, 8), s).protocol, "wire");
+  EXPECT_EQ(bound(call(OpKind::AllToAll, kSize, 8), s).protocol, "wire");
 }
 
 }  // namespace

@@ -198,6 +198,19 @@ std::string network(const std::string& kind, int endpoints, const std::string& k
          "        bandwidth_fraction: {value: 1" + source;
 }
 
+TEST_F(Mistakes, OfALibraryThatCallsAnotherNameTheKey) {
+  const auto with = [](const std::string& framework) {
+    return network("switch", 8, "") +
+           "  - name: framework\n    launch: {value: 1 us, basis: estimate, source: me}\n" + framework;
+  };
+  EXPECT_EQ(in(FileKind::System, with("    calls: library\n")), "no mistake");
+  EXPECT_NE(in(FileKind::System, with("    calls: libary\n"))
+                .find("system.libraries[1].calls: no library 'libary' that has protocols"),
+            std::string::npos);
+  EXPECT_NE(in(FileKind::System, with("")).find("system.libraries[1].protocols: neither"), std::string::npos)
+      << in(FileKind::System, with(""));
+}
+
 TEST_F(Mistakes, OfATopologyNameTheKey) {
   const auto expect = [&](const std::string& text, const std::string& part) {
     EXPECT_NE(in(FileKind::System, text).find(part), std::string::npos) << in(FileKind::System, text);

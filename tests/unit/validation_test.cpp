@@ -284,6 +284,32 @@ TEST(MeasuredCollectives, CountElementsOrBytesAsTheirKindDoes) {
   EXPECT_NEAR(shards.rows[1].time_us, 0.4096, 1e-9);
 }
 
+TEST(MeasuredCollectives, RunTheSoftwareOfTheirSource) {
+  const auto set = interpret_collectives(parse_csv(
+      "# system=dgx_h100\nop,ranks,ranks_per_node,message_bytes,time_us,algorithm,in_graph,source,note\n"
+      "all_reduce,4,8,1024,5,default,,openxla_collectives,2 groups at once\n"
+      "all_reduce,8,8,1024,5,nvls,,azure_ai_benchmarking_guide,NCCL 2.18.5; in place\n"
+      "all_gather,8,8,1024,5,custom,,mscclpp_perf_jsonl,MSCCL++ kernel 3\n"
+      "all_reduce,8,8,1024,5,default,,somebody,\n",
+      "s.csv"));
+  const SetReport r = replay(set, test::joined("dgx_h100"), chip::Fidelity::Bound);
+  ASSERT_EQ(r.samples.size(), 4U);
+  EXPECT_EQ(r.samples[0].label, "all_reduce 4 ranks 1024 B xla eager");
+  EXPECT_EQ(r.samples[1].label, "all_reduce 8 ranks 1024 B nccl_tests eager");
+  EXPECT_THAT(r.samples[1].tiling, HasSubstr("in_switch"));
+  EXPECT_EQ(r.samples[2].label, "all_gather 8 ranks 1024 B mscclpp_proxy");
+  EXPECT_EQ(r.samples[3].label, "all_reduce 8 ranks 1024 B");
+  EXPECT_TRUE(set.rows[1].call.in_place);
+  EXPECT_FALSE(set.rows[3].call.in_place);
+}
+
+TEST(MeasuredCollectives, LeaveBytesToTheRanks) {
+  const auto set = interpret_collectives(
+      parse_csv(kNode + "all_reduce,half,8,512,7.7\nall_reduce,int8,8,512,7.7\n", "n.csv"));
+  EXPECT_TRUE(set.rows[0].call.switch_adds);
+  EXPECT_FALSE(set.rows[1].call.switch_adds);
+}
+
 TEST(MeasuredCollectives, NameTheirMistakes) {
   for (const auto& [text, part] :
        {std::pair{kNode + "all_rduce,half,8,512,7\n", "op_name: cannot read 'all_rduce'"},
@@ -301,7 +327,9 @@ TEST(MeasuredCollectives, AreMetWithinTheirGoals) {
   for (const auto& [set, id, most] : {std::tuple{"dgx_h100/nccl", "dgx_h100", 8.0},
                                       {"dgx_a100/nccl", "dgx_a100", 8.0},
                                       {"dgx_a100_multinode/collectives", "superpod_a100", 15.0},
-                                      {"dgx_h100_multinode/collectives", "superpod_h100", 20.0},
+                                      {"dgx_h100/collectives", "dgx_h100", 8.0},
+                                      {"dgx_a100/collectives", "dgx_a100", 8.0},
+                                      {"dgx_h100_multinode/collectives", "superpod_h100", 15.0},
                                       {"h800_multinode/collectives", "h800_8plane", 20.0},
                                       {"atlas_800_a2/collectives", "atlas_800_a2", 12.0},
                                       {"atlas_800_a3/collectives", "atlas_800_a3", 12.0}}) {

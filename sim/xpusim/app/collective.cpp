@@ -30,7 +30,7 @@ struct Parameters {
   Bytes size{0};
   Algorithm algorithm = Algorithm::None;
   Dtype dtype = Dtype::Fp32;
-  bool eager = false;
+  bool eager = false, in_place = false;
   std::string protocol, library, plane, places, traffic, degrade, slow;
 };
 
@@ -41,10 +41,11 @@ void describe(Fields& f, Parameters& p) {
   f.label("protocol", p.protocol, "of the library; default: its choice");
   f.label("library", p.library, "of the system; default: its first");
   f.label("plane", p.plane, "of the system; default: the fastest");
-  f.optional("dtype", p.dtype, "elements that the sweep counts");
+  f.optional("dtype", p.dtype, "elements that the sweep counts, and that a switch adds");
   f.optional("stride", p.stride, "devices from one rank to the next", between(1, 1 << 24));
   f.label("places", p.places, "devices of the ranks: 0,8,16 or 0..7,16..23");
   f.optional("eager", p.eager, "launched by the host, not from a graph");
+  f.optional("in_place", p.in_place, "an all_reduce's result takes the place of its input");
   f.optional("topk", p.topk, "dispatch, combine: experts of a token", between(1, 1024));
   f.optional("token_nodes", p.token_nodes, "dispatch, combine: nodes that a token may go to; 0: any",
              between(0, 1 << 20));
@@ -152,6 +153,8 @@ network::Call call_of(OpKind kind, const Parameters& p) {
   c.library = p.library;
   c.plane = p.plane;
   c.eager = p.eager;
+  c.in_place = p.in_place;
+  c.switch_adds = p.dtype != Dtype::Int8;
   c.topk = p.topk;
   c.token_nodes = p.token_nodes;
   c.traffic = read_traffic(p.traffic);

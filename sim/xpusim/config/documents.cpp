@@ -95,7 +95,27 @@ void check_chip(const ChipSpec& c, Reader& r) {
                       "a miss passes through L2");
 }
 
+/// A library hands bytes on by protocols of its own, or calls one of this system that does.
+void check_libraries(const std::vector<LibrarySpec>& libraries, Reader& r) {
+  for (std::size_t i = 0; i < libraries.size(); ++i) {
+    const LibrarySpec& l = libraries[i];
+    const std::string path = fmt::format("system.libraries[{}].", i);
+    if (l.calls.empty() == l.protocols.empty()) {
+      r.report_conflict({path + "protocols", path + "calls"},
+                        l.calls.empty() ? "neither" : "the called library has the protocols",
+                        "give one of the two");
+      continue;
+    }
+    const auto called = std::find_if(libraries.begin(), libraries.end(),
+                                     [&](const LibrarySpec& x) { return x.name == l.calls; });
+    if (!l.calls.empty() && (called == libraries.end() || !called->calls.empty()))
+      r.report_conflict({path + "calls"}, fmt::format("no library '{}' that has protocols", l.calls),
+                        "name one of the same file");
+  }
+}
+
 void check_system(const SystemSpec& s, Reader& r) {
+  check_libraries(s.libraries, r);
   for (const TopologyMistake& m : topology_mistakes(s))
     r.report_conflict({"system." + m.path}, m.message, m.hint);
 }

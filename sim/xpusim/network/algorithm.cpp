@@ -27,6 +27,8 @@ class Planner {
     plan_.algorithm = a;
     if (is_exchange()) plan_.transfers = Transfers::Exchanges;
     if (call.kind == OpKind::SendRecv) plan_.transfers = Transfers::Messages;
+    if (call.kind == OpKind::Dispatch) plan_.transfers = Transfers::Dispatches;
+    if (call.kind == OpKind::Combine) plan_.transfers = Transfers::Combines;
   }
 
   Plan make() {
@@ -310,6 +312,7 @@ class Planner {
     const LevelSpec& inside = topology_.levels()[static_cast<std::size_t>(shape_.levels.front())];
     if (!inside.in_switch_reduction)
       refuse(fmt::format("the switch of level {} does not reduce", inside.name));
+    if (reduces() && !call_.switch_adds) refuse("the switch does not add elements of this type");
     // Each rank reads its share of the sum, for which all send theirs, and multicasts it back.
     double bytes = 0;
     if (call_.kind == OpKind::AllReduce)
@@ -338,6 +341,10 @@ class Planner {
                              call_.kind == OpKind::ReduceScatter || call_.kind == OpKind::AllToAll;
     plan_.own = keeps_share ? size_ / d(n_) : 0;
     plan_.first = call_.kind == OpKind::SendRecv || call_.kind == OpKind::Broadcast ? size_ : size_ / d(n_);
+    if (plan_.in_switch && call_.kind == OpKind::AllReduce) {
+      plan_.own = 0;  // the switch's multicast writes it as well
+      plan_.first = size_ - size_ / d(plan_.phases.front().moves.front().part.ranks);
+    }
     for (const Phase& p : plan_.phases)
       for (const Move& m : p.moves) plan_.largest_message = std::max(plan_.largest_message, m.bytes);
     for (const double bytes : call_.traffic) plan_.largest_message = std::max(plan_.largest_message, bytes);

@@ -174,13 +174,26 @@ std::vector<StepLoad> loads_of(const Plan& plan, const Call& call, const Topolog
   return loads;
 }
 
+namespace {
+
+/// Seconds of the rank's own share from input to output.
+double copy_of_own(const Plan& plan, const ProtocolSpec& protocol, const LibrarySpec& library,
+                   const Call& call) {
+  if (call.kind == OpKind::AllReduce && (call.in_place || library.in_place)) return 0;
+  if (protocol.copy_bandwidth.count() > 0) return plan.own / protocol.copy_bandwidth.count();
+  const double rate = library.copy_bandwidth.count() * protocol.bandwidth_fraction;
+  return rate > 0 ? plan.own / rate : 0;
+}
+
+}  // namespace
+
 Terms terms_of(const Plan& plan, const std::vector<StepLoad>& loads, const ProtocolSpec& protocol,
                const LibrarySpec& library, const Call& call) {
   Terms t;
   t.bandwidth_fraction = protocol.bandwidth_fraction;
   t.fixed = library.launch.count() + protocol.startup.count();
-  if (library.copy_bandwidth.count() > 0)
-    t.fixed += plan.own / (library.copy_bandwidth.count() * protocol.bandwidth_fraction);
+  if (plan.transfers == Transfers::Exchanges) t.fixed += library.exchange_launch.count();
+  t.fixed += copy_of_own(plan, protocol, library, call);
   double slowest = 1;
   for (const SlowRank& r : call.faults.ranks) slowest = std::min(slowest, r.rate);
   for (std::size_t i = 0; i < loads.size(); ++i) {

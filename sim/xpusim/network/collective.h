@@ -52,6 +52,8 @@ struct Call {
   std::string library;                    ///< empty: the system's first
   std::string plane;                      ///< empty: the fastest
   bool eager = false;                     ///< launched by the host, not from a graph
+  bool in_place = false;                  ///< an all_reduce's result takes the place of its input
+  bool switch_adds = true;                ///< a switch that reduces can add elements of this type
   std::int64_t topk = 8;                  ///< dispatch, combine: experts of a token
   std::int64_t token_nodes = 0;           ///< dispatch, combine: nodes that a token may go to; 0: any
   std::vector<double> traffic;            ///< all_to_all: bytes from rank i to rank j, at i x ranks + j

@@ -68,7 +68,7 @@ class Collective {
   Collective(const Call& call, const SystemSpec& system, Fabric& fabric, bool alone)
       : call_(call),
         system_(system),
-        library_(library_of(system, call.library)),
+        library_(working_library(system, call.library)),
         weighed_(weigh(call, system)),
         topology_(system, best().plane),
         faulty_(topology_, call_),
@@ -170,7 +170,7 @@ class Collective {
 
   const Call& call_;
   const SystemSpec& system_;
-  const LibrarySpec& library_;
+  LibrarySpec library_;
   std::vector<Weighed> weighed_;
   Topology topology_;
   FaultyTopology faulty_;

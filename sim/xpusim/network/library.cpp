@@ -67,17 +67,24 @@ std::vector<Algorithm> algorithms_of(const Call& c, const LibrarySpec& library) 
   return all;
 }
 
+bool carries(Transfers protocol, Transfers asked) {
+  if (protocol == Transfers::All || protocol == asked) return true;
+  if (protocol == Transfers::PointToPoint) return asked != Transfers::Collectives;
+  return protocol == Transfers::Exchanges && (asked == Transfers::Dispatches || asked == Transfers::Combines);
+}
+
 std::vector<ProtocolSpec> protocols_of(const Call& c, const LibrarySpec& library, const Plan& plan) {
   if (plan.in_switch) {
     ProtocolSpec p;
     p.name = "switch";
     p.startup = library.in_switch_startup;
+    // What later chunks, whose two ways overlap, do not pay: the others' shares of the first one.
+    p.chunk = library.in_switch_chunk * (plan.phases.front().moves.front().part.ranks - 1);
     return {p};
   }
   std::vector<ProtocolSpec> list;
   for (const ProtocolSpec& p : library.protocols) {
-    const bool fits = p.transfers == Transfers::All || p.transfers == plan.transfers ||
-                      (p.transfers == Transfers::PointToPoint && plan.transfers != Transfers::Collectives);
+    const bool fits = carries(p.transfers, plan.transfers);
     const bool small_enough =
         p.largest_message.count() == 0 || plan.largest_message <= d(p.largest_message.count());
     if (c.protocol.empty() ? fits && small_enough : p.name == c.protocol && fits) list.push_back(p);
@@ -125,7 +132,7 @@ void weigh_plane(const Call& c, const SystemSpec& s, const LibrarySpec& library,
 
 std::vector<Weighed> weigh(const Call& c, const SystemSpec& s) {
   check_call(c);
-  const LibrarySpec& library = library_of(s, c.library);
+  const LibrarySpec library = working_library(s, c.library);
   if (library.largest.count() > 0 && c.size > library.largest)
     refuse(fmt::format("library {} takes messages of up to {} bytes, not {}", library.name,
                        library.largest.count(), c.size.count()));
@@ -232,7 +239,8 @@ void set_total(CollectiveTime& t, const Call& c, const LibrarySpec& library, dou
   const double bytes = d(c.size.count());
   if (c.eager) {
     seconds = std::max(seconds, library.eager_launch.count());
-    if (library.eager_copy.count() > 0) seconds += bytes / library.eager_copy.count();
+    if (library.eager_copy.count() > 0 && c.kind == OpKind::AllReduce)
+      seconds += bytes / library.eager_copy.count();
   }
   t.total = Seconds(seconds);
   t.algorithm_bandwidth = BytesPerSecond(bytes / seconds);
@@ -243,7 +251,7 @@ CollectiveTime bound(const Call& c, const SystemSpec& s) {
   if (c.group.ranks <= 1) return {};
   const auto list = weigh(c, s);
   CollectiveTime t = describe_time(c, s, list);
-  set_total(t, c, library_of(s, c.library), list.front().seconds);
+  set_total(t, c, working_library(s, c.library), list.front().seconds);
   return t;
 }
 

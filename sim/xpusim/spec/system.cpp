@@ -137,29 +137,37 @@ void describe(Fields& f, ProtocolSpec& c) {
   f.optional("rate", c.rate, "that a rank's kernels move at most, over all levels; 0: any", at_least(0));
   f.optional("chunk", c.chunk, "bytes that are staged before the receiver begins", at_least(0));
   f.optional("largest_message", c.largest_message, "to one peer; 0: any", at_least(0));
+  f.optional("copy_bandwidth", c.copy_bandwidth, "copy of the own share by channels of its own; 0: library's",
+             at_least(0));
 }
 
 void describe(Fields& f, LibrarySpec& c) {
   f.label("name", c.name, "collective library", true);
+  f.label("measured_as", c.measured_as, "sources of measured sets that ran this one, not the first");
+  f.label("calls", c.calls, "library that does the work: this one is a framework that calls it, and adds");
   f.required("launch", c.launch, "cost of one collective in a graph before data moves", at_least(0));
+  f.optional("exchange_launch", c.exchange_launch, "the same besides, of an all_to_all", at_least(0));
   f.optional("eager_launch", c.eager_launch, "least time of a collective that the host launches by itself",
              at_least(0));
-  f.optional("eager_copy", c.eager_copy, "copy of the message into a buffer outside a graph; 0: none",
+  f.optional("eager_copy", c.eager_copy, "copy of an all_reduce's message outside a graph; 0: none",
              at_least(0));
   f.optional("message", c.message, "cost of each peer of a step after the first", at_least(0));
   f.optional("proxy", c.proxy, "cost of each step over a level that the host drives", at_least(0));
+  f.optional("in_place", c.in_place, "an all_reduce leaves the sum where its input was");
   f.optional("copy_bandwidth", c.copy_bandwidth, "copy of a rank's own share to the output; 0: none",
              at_least(0));
   f.optional("reduce_bandwidth", c.reduce_bandwidth, "sums that transfers do not hide; 0: hidden",
              at_least(0));
   f.optional("in_switch_startup", c.in_switch_startup, "once per collective that the switch reduces",
              at_least(0));
+  f.optional("in_switch_chunk", c.in_switch_chunk,
+             "of a rank's share, that goes up to the switch before any comes down", at_least(0));
   f.optional("node", c.node, "devices that it takes for one node; 0: those of the inner levels",
              between(0, 1 << 24));
   f.optional("largest", c.largest, "message that it takes; 0: any", at_least(0));
   f.optional("algorithms", c.algorithms, "that it has; default: all");
   f.optional("exchanges", c.exchanges, "the same for all_to_all, send_recv, dispatch and combine");
-  f.required("protocols", c.protocols, "how it hands bytes on");
+  f.optional("protocols", c.protocols, "how it hands bytes on; of one that calls another: that one's");
 }
 
 void describe(Fields& f, SystemSpec& c) {
@@ -212,6 +220,19 @@ const LibrarySpec& library_of(const SystemSpec& system, const std::string& name)
     known.push_back(l.name);
   }
   throw InfeasibleError(fmt::format("{}: no library '{}' (known: {})", system.id, name, join(known)));
+}
+
+LibrarySpec working_library(const SystemSpec& system, const std::string& name) {
+  const LibrarySpec& caller = library_of(system, name);
+  if (caller.calls.empty()) return caller;
+  LibrarySpec l = library_of(system, caller.calls);
+  l.name = caller.name;
+  l.launch += caller.launch;
+  l.exchange_launch += caller.exchange_launch;
+  l.eager_launch = caller.eager_launch;
+  l.eager_copy = caller.eager_copy;
+  l.in_place = l.in_place || caller.in_place;
+  return l;
 }
 
 std::vector<TopologyMistake> topology_mistakes(const SystemSpec& s) {

@@ -63,10 +63,19 @@ struct LevelSpec {
   BytesPerSecond global_bandwidth;    ///< dragonfly: of one router to other groups
 };
 
-/// What kind of transfers a protocol carries: of all ranks with all; one lone message; either of them.
-enum class Transfers : std::uint8_t { Collectives, Exchanges, Messages, PointToPoint, All };
-inline constexpr std::array<std::string_view, 5> kTransfersNames = {"collectives", "exchanges", "messages",
-                                                                    "point_to_point", "all"};
+/// What kind of transfers a protocol carries: of all ranks with all, of which experts' dispatch and combine
+/// are two kernels; one lone message; any of them.
+enum class Transfers : std::uint8_t {
+  Collectives,
+  Exchanges,
+  Messages,
+  PointToPoint,
+  Dispatches,
+  Combines,
+  All
+};
+inline constexpr std::array<std::string_view, 7> kTransfersNames = {
+    "collectives", "exchanges", "messages", "point_to_point", "dispatches", "combines", "all"};
 template <>
 struct EnumNames<Transfers> {
   static constexpr std::span<const std::string_view> value = kTransfersNames;
@@ -76,12 +85,13 @@ struct EnumNames<Transfers> {
 struct ProtocolSpec {
   std::string name;
   Transfers transfers = Transfers::All;
-  Seconds startup;                ///< once per collective
-  Seconds step;                   ///< per step, besides the wire's latency
-  double bandwidth_fraction = 1;  ///< of what the level achieves
-  BytesPerSecond rate{0};         ///< that a rank's kernels move at most, over all levels; 0: any
-  Bytes chunk{0};                 ///< staged before the receiver begins: filled once per collective
-  Bytes largest_message{0};       ///< to one peer; 0: any
+  Seconds startup;                   ///< once per collective
+  Seconds step;                      ///< per step, besides the wire's latency
+  double bandwidth_fraction = 1;     ///< of what the level achieves
+  BytesPerSecond rate{0};            ///< that a rank's kernels move at most, over all levels; 0: any
+  Bytes chunk{0};                    ///< staged before the receiver begins: filled once per collective
+  Bytes largest_message{0};          ///< to one peer; 0: any
+  BytesPerSecond copy_bandwidth{0};  ///< of the own share, by channels of its own; 0: the library's
 };
 
 /// How a collective runs. None ("auto"): the library chooses.
@@ -109,18 +119,23 @@ struct EnumNames<Algorithm> {
 /// The collective library's own costs.
 struct LibrarySpec {
   std::string name;
-  Seconds launch;                      ///< of one collective in a graph, before data moves
-  Seconds eager_launch;                ///< least time of a collective that the host launches on its own
-  BytesPerSecond eager_copy{0};        ///< of the message into a buffer, launched on its own; 0: no such copy
-  Seconds message;                     ///< per further peer of one step: posting, flags
-  Seconds proxy;                       ///< per step over a level that the host drives
+  std::vector<std::string> measured_as;  ///< sources of measured sets that ran this one
+  std::string calls;             ///< library that does the work; this one is a framework's way to call it
+  Seconds launch;                ///< of one collective in a graph, before data moves
+  Seconds exchange_launch;       ///< the same besides, of an exchange: its messages are enqueued one by one
+  Seconds eager_launch;          ///< least time of a collective that the host launches on its own
+  BytesPerSecond eager_copy{0};  ///< of an all-reduce's message to another buffer, on its own; 0: none
+  Seconds message;               ///< per further peer of one step: posting, flags
+  Seconds proxy;                 ///< per step over a level that the host drives
+  bool in_place = false;         ///< its all-reduces leave the sum where their input was
   BytesPerSecond copy_bandwidth{0};    ///< of the rank's own share from input to output; 0: no such copy
   BytesPerSecond reduce_bandwidth{0};  ///< of a received share into the sum, where not hidden; 0: hidden
   Seconds in_switch_startup;           ///< once per collective that the switch reduces
-  std::int64_t node = 0;               ///< devices that it takes for one node; 0: those of the inner levels
-  Bytes largest{0};                    ///< message that it takes; 0: any
-  std::vector<Algorithm> algorithms;   ///< that it has; none: all
-  std::vector<Algorithm> exchanges;    ///< the same for all_to_all, send_recv, dispatch and combine
+  Bytes in_switch_chunk{0};           ///< of a rank\'s share that goes up to the switch before any comes down
+  std::int64_t node = 0;              ///< devices that it takes for one node; 0: those of the inner levels
+  Bytes largest{0};                   ///< message that it takes; 0: any
+  std::vector<Algorithm> algorithms;  ///< that it has; none: all
+  std::vector<Algorithm> exchanges;   ///< the same for all_to_all, send_recv, dispatch and combine
   std::vector<ProtocolSpec> protocols;
 };
 
@@ -150,6 +165,9 @@ struct ChipSpec;
 
 /// A library of the system by name; the first for an empty name. Throws InfeasibleError when there is none.
 [[nodiscard]] const LibrarySpec& library_of(const SystemSpec&, const std::string& name);
+
+/// The same where it does the work itself; else the library that it calls, with what the caller adds.
+[[nodiscard]] LibrarySpec working_library(const SystemSpec&, const std::string& name);
 
 /// What is wrong with how levels, tiers and dims fit together, by the key's path below the system.
 struct TopologyMistake {

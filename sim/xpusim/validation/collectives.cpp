@@ -74,7 +74,9 @@ std::int64_t number_after(std::string_view text, std::string_view before) {
 MeasuredCall nccl_row(Fields& f) {
   MeasuredCall m;
   m.call.kind = kind_of(f.text("op_name"), f, "op_name");
-  const std::int64_t element = f.text("nccl_dtype") == "int8" ? 1 : 2;
+  const bool is_int8 = f.text("nccl_dtype") == "int8";
+  const std::int64_t element = is_int8 ? 1 : 2;
+  m.call.switch_adds = !is_int8;  // multimem instructions add integers of 32 and 64 bits, and floats (PTX)
   m.call.size = Bytes(f.whole("message_size") * element);
   m.call.group.ranks = f.whole("num_gpus");
   m.time_us = f.number("time_us");
@@ -145,13 +147,15 @@ MeasuredCall system_row(Fields& f, const Csv& csv) {
   if (shards && (m.call.kind == OpKind::AllGather || m.call.kind == OpKind::ReduceScatter))
     bytes *= m.call.group.ranks;
   m.call.size = Bytes(bytes);
+  m.source = f.text("source");
   const std::string_view note = f.text("note");
   choose_library(m, f);
   place(m, f, per_node);
   if (f.has("topk")) m.call.topk = f.whole("topk");
   if (contains(note, "top-4 groups")) m.call.token_nodes = 4;
   // nccl-tests ("in place") launches each collective by itself.
-  m.call.eager = f.text("in_graph") == "0" || contains(note, "in place");
+  m.call.in_place = contains(note, "in place");
+  m.call.eager = f.text("in_graph") == "0" || m.call.in_place;
   if (contains(note, "blocks of this size in flight"))
     m.in_flight = std::max<std::int64_t>(1, number_after(note, "throughput with "));
   const std::string_view bandwidth = shards ? "bus_bandwidth" : "bus_bandwidth_gb_s";
@@ -200,9 +204,6 @@ MeasuredCalls interpret_collectives(const Csv& csv) {
     Fields f(csv, row, found);
     MeasuredCall m = of_system ? system_row(f, csv) : set.op == "nccl" ? nccl_row(f) : custom_row(f);
     m.line = row.line;
-    m.label =
-        fmt::format("{} {} ranks {} B{}{}", enum_name(m.call.kind), m.call.group.ranks, m.call.size.count(),
-                    m.call.library.empty() ? "" : " " + m.call.library, m.call.eager ? " eager" : "");
     set.rows.push_back(std::move(m));
   }
   if (!found.empty()) throw ConfigError(std::move(found));
@@ -210,6 +211,25 @@ MeasuredCalls interpret_collectives(const Csv& csv) {
 }
 
 namespace {
+
+/// Which software of the system the row's source ran, unless the row says so itself. A framework launches
+/// each collective from the host.
+network::Call as_measured(const MeasuredCall& m, const SystemSpec& system) {
+  network::Call call = m.call;
+  for (const LibrarySpec& l : system.libraries) {
+    const bool is_sources =
+        std::find(l.measured_as.begin(), l.measured_as.end(), m.source) != l.measured_as.end();
+    if (!is_sources) continue;
+    call.library = l.name;
+    call.eager = call.eager || !l.calls.empty();
+  }
+  return call;
+}
+
+std::string label_of(const network::Call& call) {
+  return fmt::format("{} {} ranks {} B{}{}", enum_name(call.kind), call.group.ranks, call.size.count(),
+                     call.library.empty() ? "" : " " + call.library, call.eager ? " eager" : "");
+}
 
 /// A serving engine's own kernels take messages up to a size; above it, the system's library does.
 network::Call within_limits(const network::Call& call, const SystemSpec& system) {
@@ -228,15 +248,16 @@ double copy_before(const network::Call& asked, const network::Call& call, const 
 }
 
 Sample sample_of(const MeasuredCall& m, const SystemSpec& system, chip::Fidelity fidelity) {
-  network::Call call = within_limits(m.call, system);
+  const network::Call asked = as_measured(m, system);
+  network::Call call = within_limits(asked, system);
   call.size = Bytes(call.size.count() * m.in_flight);
   const network::CollectiveTime t =
       fidelity == chip::Fidelity::Tile ? network::execute(call, system) : network::bound(call, system);
   Sample s;
   s.line = m.line;
-  s.label = m.label;
+  s.label = label_of(asked);
   s.measured_us = m.time_us;
-  s.predicted_us = (t.total.count() + copy_before(m.call, call, system)) * 1e6 / d(m.in_flight);
+  s.predicted_us = (t.total.count() + copy_before(asked, call, system)) * 1e6 / d(m.in_flight);
   if (m.in_flight > 1)  // a stream is no faster than its messages are posted
     s.predicted_us = std::max(s.predicted_us, library_of(system, call.library).message.count() * 1e6);
   s.breakdown[Bound::Launch] = std::min(t.latency, t.total).count();

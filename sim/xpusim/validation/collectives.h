@@ -12,7 +12,7 @@ namespace xpusim::validation {
 /// One measurement, as a call that can be timed, or with the reason why it cannot.
 struct MeasuredCall {
   int line = 0;
-  std::string label;
+  std::string source;  ///< as libraries name it in measured_as
   network::Call call;
   std::int64_t in_flight = 1;  ///< messages of which time_us is one's share
   double time_us = 0;
