@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <queue>
+#include <set>
 
 #include "xpusim/core/error.h"
 
@@ -10,191 +11,377 @@ namespace xpusim::cluster {
 namespace {
 
 double d(std::int64_t x) { return static_cast<double>(x); }
-
-bool has_fixed_order(PipelineSchedule s) {
-  return s == PipelineSchedule::Gpipe || s == PipelineSchedule::OneFOneB ||
-         s == PipelineSchedule::Interleaved;
-}
+std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 struct Pass {
   PassKind kind = PassKind::Forward;
   std::int64_t virtual_stage = 0, micro_batch = 0;
 };
 
-/// The fixed order of one stage: some forward passes, then one forward and one backward in turn, then the
-/// backward passes that are left. Chunks take turns of `stages` micro-batches (Narayanan et al., arXiv
-/// 2104.04473, section 2.2).
-std::vector<Pass> fixed_order(const Pipeline& p, std::int64_t stage) {
+/// What a stage does at a stretch: passes whose results all leave at its end.
+using Step = std::vector<Pass>;
+using Order = std::vector<Step>;
+
+Step whole_backward(std::int64_t v, std::int64_t m) {
+  return {{PassKind::Backward, v, m}, {PassKind::Weight, v, m}};
+}
+
+/// Some forward passes, then one forward and one backward in turn, then the backward passes that are left.
+/// Chunks take turns of `stages` micro-batches (Narayanan et al., arXiv 2104.04473, section 2.2).
+Order one_forward_one_backward(const Pipeline& p, std::int64_t stage) {
   const std::int64_t all = p.micro_batches * p.chunks;
   std::int64_t ahead = p.stages - stage - 1;
   if (p.chunks > 1) ahead = 2 * ahead + (p.chunks - 1) * p.stages;
   if (p.schedule == PipelineSchedule::Gpipe) ahead = all;
   ahead = std::min(ahead, all);
-  const auto pass = [&](PassKind kind, std::int64_t turn) {
+  const auto pass = [&](bool forward, std::int64_t turn) -> Step {
     const std::int64_t round = turn / (p.stages * p.chunks), within = turn % (p.stages * p.chunks);
     const std::int64_t chunk = p.chunks > 1 ? within / p.stages : 0;
     const std::int64_t micro_batch = p.chunks > 1 ? round * p.stages + within % p.stages : turn;
-    const std::int64_t mirrored = kind == PassKind::Forward ? chunk : p.chunks - 1 - chunk;
-    return Pass{kind, mirrored * p.stages + stage, micro_batch};
+    if (forward) return {{PassKind::Forward, chunk * p.stages + stage, micro_batch}};
+    return whole_backward((p.chunks - 1 - chunk) * p.stages + stage, micro_batch);
   };
-  std::vector<Pass> order;
-  for (std::int64_t i = 0; i < ahead; ++i) order.push_back(pass(PassKind::Forward, i));
+  Order order;
+  for (std::int64_t i = 0; i < ahead; ++i) order.push_back(pass(true, i));
   for (std::int64_t i = ahead; i < all; ++i) {
-    order.push_back(pass(PassKind::Forward, i));
-    order.push_back(pass(PassKind::Backward, i - ahead));
+    order.push_back(pass(true, i));
+    order.push_back(pass(false, i - ahead));
   }
-  for (std::int64_t i = all - ahead; i < all; ++i) order.push_back(pass(PassKind::Backward, i));
+  for (std::int64_t i = all - ahead; i < all; ++i) order.push_back(pass(false, i));
   return order;
 }
 
-/// Forward passes that a stage may have ahead of their backward passes.
-std::int64_t allowance(const Pipeline& p, std::int64_t stage) {
-  switch (p.schedule) {
-    case PipelineSchedule::ZbH2:
-      return 2 * (p.stages - stage) - 1;
-    case PipelineSchedule::ZbV:
-      return 2 * p.stages;
-    case PipelineSchedule::DualPipe:
-      return p.stages + 1;
-    default:
-      return p.stages - stage;
+/// Zero bubble by hand (Qi et al., arXiv 2401.10241, section 2): weight gradients come as many micro-batches
+/// later as a stage lies deep in the pipeline (H1), or twice as many (H2, with more forward passes ahead),
+/// and fill the way back at the end.
+Order zero_bubble(const Pipeline& p, std::int64_t stage) {
+  const bool h2 = p.schedule == PipelineSchedule::ZbH2;
+  const std::int64_t m = p.micro_batches, late = stage * (h2 ? 2 : 1);
+  const std::int64_t ahead = std::min(m, h2 ? 2 * (p.stages - stage) - 1 : p.stages - stage);
+  Order order;
+  std::int64_t forward = 0, backward = 0, weight = 0;
+  const auto add = [&](PassKind kind, std::int64_t& next) { order.push_back({{kind, stage, next++}}); };
+  while (forward < ahead) add(PassKind::Forward, forward);
+  while (backward < m) {
+    add(PassKind::Backward, backward);
+    const bool drains = forward == m;
+    if (drains ? backward < m : backward - weight > late) add(PassKind::Weight, weight);
+    if (!drains) add(PassKind::Forward, forward);
   }
+  while (weight < m) add(PassKind::Weight, weight);
+  return order;
 }
 
+/// One stage of a pipeline that micro-batches enter at both ends, the even ones at the first stage
+/// (DeepSeek-V3, arXiv 2412.19437, section 3.2.1 and figure 5). `Near`: those that this half of the stages
+/// passes on first.
+class BothEnds {
+ public:
+  BothEnds(const Pipeline& p, std::int64_t stage)
+      : p_(p), stage_(stage), half_(p.stages / 2), depth_(std::min(stage, p.stages - 1 - stage)) {}
+
+  Order order() {
+    const std::int64_t outer = half_ - depth_ - 1;  // stages between this one and the middle
+    times(2 * outer, [&] { forward(kNear); });
+    times(depth_ + 1, [&] { forward(kNear), forward(kFar); });
+    times(outer, [&] { backward(kFar, false), weight(), forward(kFar); });
+    steady(p_.micro_batches / 2 - p_.stages + depth_ + 1, outer == 0);
+    times(outer, [&] { backward(kFar, true), both(kFar, kNear); });
+    drain();
+    times(outer, [&] { weight(), backward(kNear, false); });
+    while (!owed_.empty()) weight();
+    return std::move(order_);
+  }
+
+ private:
+  enum Way : std::uint8_t { kNear, kFar };
+  template <class F>
+  static void times(std::int64_t n, const F& f) {
+    for (std::int64_t i = 0; i < n; ++i) f();
+  }
+  /// A forward pass beside a backward pass of the other way: each computes while the other communicates.
+  void steady(std::int64_t turns, bool middle) {
+    for (std::int64_t i = 0; i < turns; ++i) {
+      if (i == 0 && middle)
+        forward(kNear), backward(kFar, true);  // the two stages in the middle would wait for each other
+      else
+        both(kNear, kFar);
+      both(kFar, kNear);
+    }
+  }
+  /// The last backward passes; from half way on they leave their weight gradients for later.
+  void drain() {
+    const std::int64_t turns = depth_ + 1;
+    bool whole = true;
+    for (std::int64_t i = 0; i < turns; ++i) {
+      if (i == turns / 2 && depth_ % 2 == 1) whole = false;
+      backward(kFar, whole);
+      if (i == turns / 2 && depth_ % 2 == 0) whole = false;
+      backward(kNear, whole);
+    }
+  }
+
+  [[nodiscard]] Pass next(PassKind kind, Way way) {
+    const std::int64_t far_side = stage_ < half_ ? 0 : 1;  // micro-batches that enter at the first stage: 0
+    const std::int64_t parity = way == kNear ? far_side : 1 - far_side;
+    const std::int64_t turn = count_[static_cast<std::size_t>(kind)][way]++;
+    return {kind, parity == 0 ? stage_ : p_.stages - 1 - stage_, 2 * turn + parity};
+  }
+  void forward(Way way) { order_.push_back({next(PassKind::Forward, way)}); }
+  void backward(Way way, bool whole) {
+    const Pass b = next(PassKind::Backward, way);
+    if (whole) return order_.push_back(whole_backward(b.virtual_stage, b.micro_batch));
+    order_.push_back({b});
+    owed_.push({PassKind::Weight, b.virtual_stage, b.micro_batch});
+  }
+  void both(Way ahead, Way back) {
+    Step step = {next(PassKind::Forward, ahead)};
+    const Pass b = next(PassKind::Backward, back);
+    for (const Pass& x : whole_backward(b.virtual_stage, b.micro_batch)) step.push_back(x);
+    order_.push_back(std::move(step));
+  }
+  void weight() {
+    order_.push_back({owed_.front()});
+    owed_.pop();
+  }
+
+  const Pipeline& p_;
+  std::int64_t stage_, half_, depth_;
+  std::array<std::array<std::int64_t, 2>, 2> count_{};  ///< by kind (forward, backward) and way
+  std::queue<Pass> owed_;
+  Order order_;
+};
+
+/// Orders for a pipeline that runs there and back over its stages (zb_v), by list scheduling without transfer
+/// times: a stage takes the first that is ready of forward (the second chunk's before the first's, as memory
+/// allows), backward, weight gradients. Memory: what one-forward-one-backward needs, 2 x stages chunks (Qi et
+/// al., arXiv 2401.10241, section 6).
+class ThereAndBack {
+ public:
+  explicit ThereAndBack(const Pipeline& p) : p_(p), stages_(index(p.stages)) {}
+
+  std::vector<Order> orders() {
+    for (std::int64_t m = 0; m < p_.micro_batches; ++m) events_.push({0, {PassKind::Forward, 0, m}, 0});
+    while (!events_.empty()) {
+      const double now = events_.top().time;
+      for (; !events_.empty() && events_.top().time == now; events_.pop()) arrive(events_.top());
+      for (Stage& stage : stages_)
+        if (stage.free <= now) take_next(stage, now);
+    }
+    std::vector<Order> list;
+    for (Stage& stage : stages_) list.push_back(std::move(stage.order));
+    return list;
+  }
+
+ private:
+  struct Event {
+    double time = 0;
+    Pass pass;
+    std::int64_t wakes = -1;  ///< this stage, when no pass comes with it
+    bool operator>(const Event& o) const { return time > o.time; }
+  };
+  using Waiting = std::set<std::pair<std::int64_t, std::int64_t>>;  ///< micro-batch, virtual stage
+  struct Stage {
+    double free = 0;
+    std::int64_t held = 0;
+    Waiting first, second, backward, weight;
+    Order order;
+  };
+
+  void arrive(const Event& e) {
+    if (e.wakes > 0) return;
+    const Pass& x = e.pass;
+    Stage& s = stages_[index(p_.stage_of(x.virtual_stage, x.micro_batch))];
+    Waiting& list = x.kind == PassKind::Backward   ? s.backward
+                    : x.kind == PassKind::Weight   ? s.weight
+                    : x.virtual_stage >= p_.stages ? s.second
+                                                   : s.first;
+    list.insert({x.micro_batch, x.virtual_stage});
+  }
+  void take_next(Stage& s, double now) {
+    const std::int64_t room = 2 * p_.stages - s.held;  // one chunk is kept for a second forward pass
+    if (!s.second.empty() && room > 0) return begin(s, PassKind::Forward, s.second, now);
+    if (!s.first.empty() && room > 1) return begin(s, PassKind::Forward, s.first, now);
+    if (!s.backward.empty()) return begin(s, PassKind::Backward, s.backward, now);
+    if (!s.weight.empty()) return begin(s, PassKind::Weight, s.weight, now);
+  }
+  void begin(Stage& s, PassKind kind, Waiting& list, double now) {
+    const auto [m, v] = *list.begin();
+    list.erase(list.begin());
+    s.order.push_back({{kind, v, m}});
+    const PassTimes& t = p_.times[index(v)];
+    s.held += kind == PassKind::Forward ? 1 : kind == PassKind::Weight ? -1 : 0;
+    s.free = now + (kind == PassKind::Forward    ? t.forward
+                    : kind == PassKind::Backward ? t.backward
+                                                 : t.weight);
+    const bool turns = kind == PassKind::Forward && v + 1 == p_.virtual_stages();
+    if (kind == PassKind::Forward)
+      events_.push({s.free, turns ? Pass{PassKind::Backward, v, m} : Pass{kind, v + 1, m}, 0});
+    if (kind == PassKind::Backward) {
+      if (v > 0) events_.push({s.free, {kind, v - 1, m}, 0});
+      events_.push({s.free, {PassKind::Weight, v, m}, 0});
+    }
+    events_.push({s.free, {}, 1});
+  }
+
+  const Pipeline& p_;
+  std::vector<Stage> stages_;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+};
+
+std::vector<Order> orders_of(const Pipeline& p) {
+  if (p.schedule == PipelineSchedule::ZbV) return ThereAndBack(p).orders();
+  std::vector<Order> list;
+  for (std::int64_t s = 0; s < p.stages; ++s) {
+    if (p.schedule == PipelineSchedule::ZbH1 || p.schedule == PipelineSchedule::ZbH2)
+      list.push_back(zero_bubble(p, s));
+    else if (p.schedule == PipelineSchedule::DualPipe && p.stages > 1)
+      list.push_back(BothEnds(p, s).order());
+    else
+      list.push_back(one_forward_one_backward(p, s));
+  }
+  return list;
+}
+
+/// Runs the stages' steps, each as soon as its stage is free and all that it needs has come.
 class Player {
  public:
   Player(const Pipeline& p, bool with_spans)
-      : p_(p),
-        with_spans_(with_spans),
-        is_fixed_(has_fixed_order(p.schedule)),
-        stages_(static_cast<std::size_t>(p.stages)) {
+      : p_(p), with_spans_(with_spans), orders_(orders_of(p)), stages_(index(p.stages)) {
     check_invariant(static_cast<std::int64_t>(p.times.size()) == p.virtual_stages(),
                     "a time for each virtual stage");
-    const auto passes = static_cast<std::size_t>(p.virtual_stages() * p.micro_batches);
-    for (auto& ready : ready_) ready.assign(passes, kNever);
+    for (auto& came : came_) came.assign(index(p.virtual_stages() * p.micro_batches), kNever);
+    for (std::int64_t m = 0; m < p.micro_batches; ++m) at(PassKind::Forward, 0, m) = 0;
     run_.busy.assign(stages_.size(), 0);
     run_.last_backward.assign(p.times.size(), 0);
-    for (std::int64_t s = 0; s < p.stages; ++s)
-      if (is_fixed_) stages_[index(s)].order = fixed_order(p, s);
   }
 
   PipelineRun run() {
-    for (std::int64_t m = 0; m < p_.micro_batches; ++m) make_ready({PassKind::Forward, 0, m}, 0);
-    while (!events_.empty()) {
-      const Event e = events_.top();
-      events_.pop();
-      Stage& stage = stages_[index(e.stage)];
-      if (e.time >= stage.free) take_next(e.stage, e.time);
+    for (std::int64_t s = 0; s < p_.stages; ++s) awake_.push(s);
+    while (!awake_.empty()) {
+      const std::int64_t s = awake_.front();
+      awake_.pop();
+      while (run_next(s)) continue;
     }
-    check_invariant(left_ == 0, "a pipeline schedule has run all its passes");
+    for (std::int64_t s = 0; s < p_.stages; ++s) {
+      check_invariant(stages_[index(s)].next == orders_[index(s)].size(),
+                      "a pipeline schedule runs all its passes");
+      run_.longest = std::max(run_.longest, stages_[index(s)].end - stages_[index(s)].begin);
+    }
+    std::stable_sort(run_.spans.begin(), run_.spans.end(),
+                     [](const PassSpan& a, const PassSpan& b) { return a.begin < b.begin; });
     return std::move(run_);
   }
 
  private:
   static constexpr double kNever = std::numeric_limits<double>::infinity();
-  static std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
-  struct Event {
-    double time;
-    std::int64_t stage;
-    bool operator>(const Event& o) const { return time != o.time ? time > o.time : stage > o.stage; }
-  };
-  struct Ready {
-    double time;
-    std::int64_t micro_batch, virtual_stage;
-    bool operator>(const Ready& o) const {
-      if (time != o.time) return time > o.time;
-      return micro_batch != o.micro_batch ? micro_batch > o.micro_batch : virtual_stage < o.virtual_stage;
-    }
-  };
-  using ReadyQueue = std::priority_queue<Ready, std::vector<Ready>, std::greater<>>;
   struct Stage {
-    double free = 0;
-    std::vector<Pass> order;  ///< fixed
     std::size_t next = 0;
-    std::array<ReadyQueue, kPassKinds> waiting;  ///< where only priorities are set
-    std::int64_t in_flight = 0;
+    double free = 0, begin = kNever, end = 0;
   };
 
-  [[nodiscard]] std::size_t place(const Pass& x) const {
-    return index(x.virtual_stage * p_.micro_batches + x.micro_batch);
+  /// When what a pass needs has come.
+  [[nodiscard]] double& at(PassKind kind, std::int64_t v, std::int64_t m) {
+    return came_[static_cast<std::size_t>(kind)][index(v * p_.micro_batches + m)];
   }
   [[nodiscard]] double seconds(const Pass& x) const {
     const PassTimes& t = p_.times[index(x.virtual_stage)];
     return x.kind == PassKind::Forward ? t.forward : x.kind == PassKind::Backward ? t.backward : t.weight;
   }
-
-  void make_ready(const Pass& x, double time) {
-    ++left_;
-    ready_[static_cast<std::size_t>(x.kind)][place(x)] = time;
-    const std::int64_t s = p_.stage_of(x.virtual_stage, x.micro_batch);
-    if (!is_fixed_)
-      stages_[index(s)].waiting[static_cast<std::size_t>(x.kind)].push(
-          {time, x.micro_batch, x.virtual_stage});
-    events_.push({time, s});
+  /// Weight gradients in one step with their backward pass need nothing else.
+  [[nodiscard]] double ready(const Step& step) {
+    double time = 0;
+    for (std::size_t i = 0; i < step.size(); ++i)
+      if (step[i].kind != PassKind::Weight || i == 0)
+        time = std::max(time, at(step[i].kind, step[i].virtual_stage, step[i].micro_batch));
+    return time;
   }
 
-  void take_next(std::int64_t s, double now) {
+  bool run_next(std::int64_t s) {
     Stage& stage = stages_[index(s)];
-    if (is_fixed_) {
-      if (stage.next == stage.order.size()) return;
-      const Pass& x = stage.order[stage.next];
-      if (ready_[static_cast<std::size_t>(x.kind)][place(x)] > now) return;
-      ++stage.next;
-      return begin(s, x, now);
+    if (stage.next == orders_[index(s)].size()) return false;
+    const Step& step = orders_[index(s)][stage.next];
+    const double came = ready(step);
+    if (came == kNever) return false;
+    ++stage.next;
+    const double begin = std::max(came, stage.free);
+    double end = begin;
+    bool sends = false;
+    for (const Pass& x : step) {
+      if (with_spans_)
+        run_.spans.push_back({s, x.virtual_stage, x.micro_batch, x.kind, end, end + seconds(x)});
+      end += seconds(x);
+      run_.busy[index(s)] += seconds(x);
+      sends = sends || leaves(x);
     }
-    for (const PassKind kind : {PassKind::Backward, PassKind::Forward, PassKind::Weight}) {
-      ReadyQueue& queue = stage.waiting[static_cast<std::size_t>(kind)];
-      if (queue.empty() || queue.top().time > now) continue;
-      if (kind == PassKind::Forward && stage.in_flight >= allowance(p_, s)) continue;
-      const Pass x{kind, queue.top().virtual_stage, queue.top().micro_batch};
-      queue.pop();
-      return begin(s, x, now);
-    }
-  }
-
-  void begin(std::int64_t s, const Pass& x, double now) {
-    Stage& stage = stages_[index(s)];
-    const double duration = seconds(x), end = now + duration;
-    run_.busy[index(s)] += duration;
-    if (with_spans_) run_.spans.push_back({s, x.virtual_stage, x.micro_batch, x.kind, now, end});
-    if (x.kind == PassKind::Forward) ++stage.in_flight;
-    if (x.kind == PassKind::Backward) --stage.in_flight;
-    stage.free = end + (sends(x) && !p_.transfers_overlap ? p_.transfer : 0);
+    for (const Pass& x : step) release(x, end);
+    stage.begin = std::min(stage.begin, begin);
+    stage.end = end;
+    stage.free = end + (sends && !p_.transfers_overlap ? p_.transfer : 0);
     run_.total = std::max(run_.total, end);
-    --left_;
-    release(x, end);
-    events_.push({stage.free, s});
-  }
-  [[nodiscard]] bool sends(const Pass& x) const {
-    if (x.kind == PassKind::Forward) return x.virtual_stage + 1 < p_.virtual_stages();
-    return x.kind == PassKind::Backward && x.virtual_stage > 0;
+    return true;
   }
 
+  /// Does its result go to another stage?
+  [[nodiscard]] bool leaves(const Pass& x) const {
+    const std::int64_t v = x.virtual_stage, to = x.kind == PassKind::Forward ? v + 1 : v - 1;
+    if (x.kind == PassKind::Weight || to < 0 || to == p_.virtual_stages()) return false;
+    return p_.stage_of(v, x.micro_batch) != p_.stage_of(to, x.micro_batch);
+  }
   /// What may run when `x` has ended.
   void release(const Pass& x, double end) {
     const std::int64_t v = x.virtual_stage, m = x.micro_batch;
-    if (x.kind == PassKind::Forward) {
-      if (v + 1 < p_.virtual_stages()) make_ready({PassKind::Forward, v + 1, m}, end + way(v, v + 1, m));
-      if (v + 1 == p_.virtual_stages()) make_ready({PassKind::Backward, v, m}, end);
-    } else if (x.kind == PassKind::Backward) {
-      if (v > 0) make_ready({PassKind::Backward, v - 1, m}, end + way(v, v - 1, m));
-      if (p_.times[index(v)].weight > 0) make_ready({PassKind::Weight, v, m}, end);
-    }
+    if (x.kind == PassKind::Forward && v + 1 < p_.virtual_stages()) come(PassKind::Forward, v + 1, x, end);
+    if (x.kind == PassKind::Forward && v + 1 == p_.virtual_stages()) come(PassKind::Backward, v, x, end);
+    if (x.kind == PassKind::Backward && v > 0) come(PassKind::Backward, v - 1, x, end);
+    if (x.kind == PassKind::Backward) at(PassKind::Weight, v, m) = end;
     if (x.kind != PassKind::Forward)
       run_.last_backward[index(v)] = std::max(run_.last_backward[index(v)], end);
   }
-  [[nodiscard]] double way(std::int64_t from, std::int64_t to, std::int64_t m) const {
-    return p_.stage_of(from, m) == p_.stage_of(to, m) ? 0 : p_.transfer;
+  void come(PassKind kind, std::int64_t v, const Pass& from, double end) {
+    at(kind, v, from.micro_batch) = end + (leaves(from) ? p_.transfer : 0);
+    awake_.push(p_.stage_of(v, from.micro_batch));
   }
 
   const Pipeline& p_;
-  bool with_spans_, is_fixed_;
+  bool with_spans_;
+  std::vector<Order> orders_;
   std::vector<Stage> stages_;
-  std::array<std::vector<double>, kPassKinds> ready_;
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-  std::int64_t left_ = 0;
+  std::array<std::vector<double>, kPassKinds> came_;
+  std::queue<std::int64_t> awake_;  ///< stages whose next step may have become ready
   PipelineRun run_;
 };
+
+/// Seconds of one micro-batch on each stage, by kind. Both directions of dualpipe visit a stage: on average
+/// with half of the micro-batches each.
+std::vector<PassTimes> work_of_stages(const Pipeline& p) {
+  std::vector<PassTimes> work(index(p.stages));
+  for (std::int64_t v = 0; v < p.virtual_stages(); ++v)
+    for (const std::int64_t m : {std::int64_t{0}, std::int64_t{1}}) {
+      PassTimes& w = work[index(p.stage_of(v, m))];
+      const PassTimes& t = p.times[index(v)];
+      w.forward += t.forward / 2;
+      w.backward += t.backward / 2;
+      w.weight += t.weight / 2;
+    }
+  return work;
+}
+
+/// What the way to and from one other stage leaves idle on the busiest.
+double idle_for(const Pipeline& p, const PassTimes& w) {
+  const double there_and_back = w.forward + w.backward;
+  switch (p.schedule) {
+    case PipelineSchedule::ZbH1:
+    case PipelineSchedule::ZbV:
+      return std::max(w.forward, there_and_back - w.weight) / d(p.chunks);
+    case PipelineSchedule::ZbH2:
+      return std::max(w.forward, there_and_back - 2 * w.weight);
+    case PipelineSchedule::DualPipe:
+      return std::max(0.0, there_and_back + w.backward - w.weight) / 2 * d(p.stages - 2) / d(p.stages - 1);
+    default:
+      return (there_and_back + w.weight) / d(p.chunks);
+  }
+}
 
 }  // namespace
 
@@ -207,43 +394,24 @@ std::int64_t Pipeline::stage_of(std::int64_t virtual_stage, std::int64_t micro_b
 PipelineRun play(const Pipeline& p, bool with_spans) { return Player(p, with_spans).run(); }
 
 double closed_form(const Pipeline& p) {
-  std::vector<PassTimes> work(static_cast<std::size_t>(p.stages));
-  for (std::int64_t v = 0; v < p.virtual_stages(); ++v) {
-    // Both directions of dualpipe visit a stage: on average with half of the micro-batches each.
-    for (const std::int64_t m : {std::int64_t{0}, std::int64_t{1}}) {
-      PassTimes& w = work[static_cast<std::size_t>(p.stage_of(v, m))];
-      const PassTimes& t = p.times[static_cast<std::size_t>(v)];
-      w.forward += t.forward / 2;
-      w.backward += t.backward / 2;
-      w.weight += t.weight / 2;
-    }
-  }
+  const std::vector<PassTimes> work = work_of_stages(p);
   const auto busiest = std::max_element(
       work.begin(), work.end(), [](const PassTimes& a, const PassTimes& b) { return a.total() < b.total(); });
-  double others = 0;  // what filling and draining takes on the other stages
-  for (auto w = work.begin(); w != work.end(); ++w) {
-    if (w == busiest) continue;
-    const double hidden = p.schedule == PipelineSchedule::ZbH1                                          ? 1
-                          : p.schedule == PipelineSchedule::ZbH2 || p.schedule == PipelineSchedule::ZbV ? 2
-                                                                                                        : 0;
-    if (p.schedule == PipelineSchedule::DualPipe)
-      others += std::max(0.0, w->forward + 2 * w->backward - w->weight) / 2;
-    else
-      others += std::max(0.0, w->forward + w->backward - hidden * w->weight) / d(p.chunks);
-  }
-  if (p.schedule == PipelineSchedule::DualPipe) others *= std::max(0.0, d(p.stages - 2) / d(p.stages - 1));
+  double idle = 0;
+  for (auto w = work.begin(); w != work.end(); ++w)
+    if (w != busiest) idle += idle_for(p, *w);
   const double sent =
       2 * p.transfer * (d(p.stages - 1) + (p.transfers_overlap ? 0 : d(p.micro_batches * p.chunks - 1)));
-  return d(p.micro_batches) * busiest->total() + others + (p.stages > 1 ? sent : 0);
+  return d(p.micro_batches) * busiest->total() + idle + (p.stages > 1 ? sent : 0);
 }
 
 double most_in_flight(PipelineSchedule s, std::int64_t stages, std::int64_t chunks,
                       std::int64_t micro_batches) {
   double held = d(stages);
   if (s == PipelineSchedule::Gpipe) held = d(micro_batches);
-  if (s == PipelineSchedule::Interleaved) held = d(stages) * (1 + d(stages - 1) / d(stages * chunks));
+  if (s == PipelineSchedule::Interleaved) held = d(stages) + d(stages - 1) / d(chunks);
   if (s == PipelineSchedule::ZbH2) held = d(2 * stages - 1);
-  if (s == PipelineSchedule::DualPipe) held = d(stages + 1);
+  if (s == PipelineSchedule::DualPipe) return std::min(d(stages + 1), d(micro_batches)) / 2;
   return std::min(held, d(micro_batches));
 }
 

@@ -39,21 +39,24 @@ struct PassSpan {
 };
 
 struct PipelineRun {
-  double total = 0;
+  double total = 0;                   ///< to the end of the last pass
+  double longest = 0;                 ///< from the first to the last pass of one stage: the step, where
+                                      ///< nothing brings the stages together after it
   std::vector<double> busy;           ///< seconds, of each stage
   std::vector<double> last_backward;  ///< when a virtual stage's gradients are complete
   std::vector<PassSpan> spans;        ///< in the order of their begin; only when asked for
 };
 
-/// Plays the schedule pass by pass. Every pass needs its predecessor's data and its stage; stages take their
-/// passes in the schedule's fixed order, or, where it only sets priorities (zero bubble, dualpipe), the first
-/// that is ready of: backward, forward (as far as memory allows), weight gradients.
+/// Plays the schedule pass by pass. Stages take their passes in the schedule's order; each begins when its
+/// stage is free and the data of its predecessor has come. Schedules that do not split the backward pass run
+/// weight gradients with it. Dualpipe needs an even number of stages and of micro-batches, two for each
+/// stage.
 [[nodiscard]] PipelineRun play(const Pipeline&, bool with_spans = false);
 
 /// The same in closed form: the busiest stage's work, and what filling and draining leaves idle.
 [[nodiscard]] double closed_form(const Pipeline&);
 
-/// Micro-batches (of one chunk) whose activations the first stage holds at most.
+/// Micro-batches whose activations on all its chunks the first stage holds at most.
 [[nodiscard]] double most_in_flight(PipelineSchedule, std::int64_t stages, std::int64_t chunks,
                                     std::int64_t micro_batches);
 

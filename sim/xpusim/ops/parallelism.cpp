@@ -91,6 +91,11 @@ void check_schedule(const TrainingPlan& plan, Complaints& wrong) {
   if (kind == PipelineSchedule::DualPipe) {
     wrong.need_divides("parallelism.pp", 2, pp, "stages, as dualpipe needs");
     wrong.need_divides("micro_batch", 2, plan.micro_batches, "micro-batches of a replica, as dualpipe needs");
+    if (plan.micro_batches < 2 * pp)
+      wrong.add(
+          fmt::format("scenario.batch: {} micro-batches of a replica; dualpipe needs two for each of the {} "
+                      "stages (at least {})",
+                      plan.micro_batches, pp, 2 * pp));
   }
 }
 

@@ -69,7 +69,7 @@ MemoryUse training_memory(const ModelSpec& m, const TrainingPlan& plan, const St
   use.optimizer = share(Sharding::Zero1) * 12;  // fp32 master weights, first and second moment
   if (plan.sharding == Sharding::Zero3)         // this layer's and the next one's weights
     use.weights += 2 * (held.dense + held.experts) / d(std::max<std::int64_t>(1, m.layers)) * 2;
-  use.activations = tokens * (saved * in_flight / d(plan.chunks) + largest + logits);
+  use.activations = tokens * (saved * in_flight + largest + logits);
   return use;
 }
 
