@@ -229,8 +229,9 @@ class PassBuilder {
     a.dtype = a.kv_dtype = type_;
     add(name, OpKind::Attention).attention = a;
   }
-  /// Over ranks that share a sequence, keys and values go round: each rank attends to its own part, and to
-  /// half of each of the others' (causal masks are balanced by giving every rank an early and a late piece).
+  /// Over ranks that share a sequence, keys and values go round: each rank attends to its own part, and half
+  /// of its tokens to each of the others' (causal masks are balanced by giving every rank an early and a late
+  /// piece).
   void attention(const std::string& name, Pass pass) {
     const std::int64_t ranks = plan_.groups.context;
     if (ranks == 1 && stack_.kernels.attention == AttentionKernel::Unfused) {
@@ -242,8 +243,8 @@ class PassBuilder {
     if (ranks > 1) collective("ring_" + name, OpKind::AllGather, keys, RankGroup::Context, true);
     attend(name, pass, sequence_, m_.causal);
     if (ranks == 1) return;
-    attend(name + "_of_others", pass, std::max(sequence_, (ranks - 1) * sequence_ / (m_.causal ? 2 : 1)),
-           false);
+    attend(name + "_of_others", pass, (ranks - 1) * sequence_, false);
+    if (m_.causal) section().operators.back().attention.q_len = ceil_div(sequence_, 2);
     joined_ = {name + "_of_others", "ring_" + name};
     if (pass == Pass::Forward) return;
     collective("ring_gradients_" + name, OpKind::ReduceScatter, keys, RankGroup::Context);
