@@ -179,6 +179,21 @@ void check_groups(const Operator& o, const std::string& path, Reader& r) {
                       fmt::format("at most {:.4g}", highest));
 }
 
+/// What the next run waits for runs beside this one.
+void check_awaited(const Section& section, const std::string& path, Reader& r) {
+  std::vector<std::string_view> beside;
+  for (const Operator& o : section.operators)
+    if (is_collective(o.kind) && o.collective.overlap) beside.push_back(o.name);
+  for (std::size_t k = 0; k < section.awaited.size(); ++k) {
+    const std::string& name = section.awaited[k];
+    if (std::find(beside.begin(), beside.end(), name) != beside.end()) continue;
+    const auto near = nearest(name, beside);
+    r.report_conflict({fmt::format("{}.awaited[{}]", path, k)},
+                      fmt::format("no overlapped collective {} in this section", in_quotes(name)),
+                      near.empty() ? "name one, or leave it out" : fmt::format("did you mean '{}'?", near));
+  }
+}
+
 void check_section(const Section& section, const std::string& path, Reader& r) {
   std::set<std::string_view> before;
   std::vector<std::string_view> names;
@@ -201,6 +216,7 @@ void check_section(const Section& section, const std::string& path, Reader& r) {
     else
       names.push_back(o.name);
   }
+  check_awaited(section, path, r);
 }
 
 /// Every run of an operator becomes a span of the timeline.
