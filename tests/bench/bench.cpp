@@ -77,6 +77,8 @@ void read_configs(benchmark::State& state) {
     for (const std::string& id : files.list(config::FileKind::Chip)) benchmark::DoNotOptimize(files.chip(id));
     for (const std::string& id : files.list(config::FileKind::System))
       benchmark::DoNotOptimize(files.system(id));
+    for (const std::string& id : files.list(config::FileKind::Stack))
+      benchmark::DoNotOptimize(files.stack(id));
     for (const std::string& id : files.list(config::FileKind::Model))
       benchmark::DoNotOptimize(files.model(id));
     for (const std::string& id : files.list(config::FileKind::Scenario))
@@ -88,7 +90,8 @@ void read_configs(benchmark::State& state) {
 
 void scenario(benchmark::State& state, const std::string& id, const std::string& on,
               chip::Fidelity fidelity) {
-  Request q{.chip = {}, .system = test::system(on), .model = {}, .scenario = test::scenario(id)};
+  Request q{.chip = {}, .system = test::system(on), .model = {}, .scenario = test::scenario(id), .stack = {}};
+  q.stack = test::stack(q.scenario.training.stack);
   q.chip = test::chip(q.system.chip);
   q.model = test::model(q.scenario.model);
   Options options;

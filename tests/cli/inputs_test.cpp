@@ -83,17 +83,17 @@ TEST_F(Inputs, ABillionLaughsAreNotLaughed) {
 
 TEST_F(Inputs, AModelThatDoesNotFitSaysByHowMuchAndWhatWould) {
   expect_refusal(
-      {"run", "llama31_70b_decode", "--set", "scenario.parallel.tensor=1", "--set", "scenario.chips=1"},
+      {"run", "llama31_70b_decode", "--set", "scenario.parallelism.tp=1", "--set", "scenario.chips=1"},
       kInfeasible,
       "xpusim: llama31_70b does not fit h100_sxm: a rank needs 211.5 GiB, 131.5 GiB more than its 80.0 GiB "
-      "(scenario.parallel.tensor=4 is the least that fits, on 4 devices instead of 1)");
+      "(scenario.parallelism.tp=4 is the least that fits, on 4 devices instead of 1)");
 }
 
 TEST_F(Inputs, ParallelismMustDivide) {
-  expect_refusal({"run", "llama31_70b_decode", "--set", "scenario.parallel.tensor=3", "--set",
-                  "scenario.parallel.data=1"},
+  expect_refusal({"run", "llama31_70b_decode", "--set", "scenario.parallelism.tp=3", "--set",
+                  "scenario.parallelism.dp=1"},
                  kInfeasible,
-                 "xpusim: scenario.parallel.tensor: 3 does not divide 64 heads, 28672 FFN columns, 8 KV "
+                 "xpusim: scenario.parallelism.tp: 3 does not divide 64 heads, 28672 FFN columns, 8 KV "
                  "heads of llama31_70b");
   const Outcome o = run({"run", "llama31_70b_decode", "--set", "model.heads=63"});
   EXPECT_EQ(o.code, kUsage);

@@ -40,7 +40,7 @@ TEST_F(Outputs, JsonOnStdoutIsOneDocumentAndNothingElse) {
 
 TEST_F(Outputs, NotesGoToStderr) {
   const Outcome o = run({"run", "llama31_8b_decode", "--fidelity", "bound", "--json", "-", "--set",
-                         "scenario.parallel.data=4"});
+                         "scenario.parallelism.dp=4"});
   EXPECT_EQ(o.code, kOk);
   EXPECT_EQ(
       o.err,

@@ -86,6 +86,7 @@ Outcome run(const YAML::Node& n) {
         simulate(files.trace(n["trace"].as<std::string>()).value, q.chip, q.system, Launch::Graph, options)};
   q.scenario = files.scenario(n["workload"].as<std::string>(), set).value;
   q.model = files.model(q.scenario.model, set).value;
+  if (q.scenario.phase == Phase::Training) q.stack = files.stack(q.scenario.training.stack, set).value;
   return {simulate(q, options)};
 }
 

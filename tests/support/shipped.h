@@ -14,6 +14,7 @@ inline const config::Library& library() {
 
 inline ChipSpec chip(const std::string& id) { return library().chip(id).value; }
 inline SystemSpec system(const std::string& id) { return library().system(id).value; }
+inline StackSpec stack(const std::string& id) { return library().stack(id).value; }
 inline ModelSpec model(const std::string& id) { return library().model(id).value; }
 inline ScenarioSpec scenario(const std::string& id) { return library().scenario(id).value; }
 

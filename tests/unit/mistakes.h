@@ -10,11 +10,12 @@
 /// Files with mistakes, and what their author reads.
 namespace xpusim::config {
 
-/// A library of the shipped chips and systems, to which a test adds one file: "test" of its kind's folder.
+/// A library of the shipped chips, systems and stacks, to which a test adds one file: "test" of its kind's
+/// folder.
 class Mistakes : public testing::Test {
  protected:
   Mistakes() : library_(folder_.path()) {
-    for (const char* name : {"configs/chips", "configs/systems"}) {
+    for (const char* name : {"configs/chips", "configs/systems", "configs/stacks"}) {
       std::filesystem::create_directories(folder_.path() / name);
       std::filesystem::copy(std::filesystem::path(XPUSIM_SOURCE_ROOT) / name, folder_.path() / name);
     }
@@ -84,6 +85,11 @@ sections:
     operators:
       - {name: product, op: gemm, m: 16, n: 16, k: 16}
       - {name: sum, op: add, rows: 16, cols: 16, after: [product]}
+)";
+
+inline const std::string kStack = R"(id: test
+name: Test
+gradients: {value: fp32, basis: recalled, source: nowhere}
 )";
 
 /// A chip like a shipped one, with changes below line 4.

@@ -13,6 +13,7 @@ TEST_F(Mistakes, NoneInTheExamples) {
   EXPECT_EQ(in(FileKind::Scenario, kScenario), "no mistake");
   EXPECT_EQ(in(FileKind::Trace, kTrace), "no mistake");
   EXPECT_EQ(in(FileKind::Chip, kChip), "no mistake");
+  EXPECT_EQ(in(FileKind::Stack, kStack), "no mistake");
 }
 
 TEST_F(Mistakes, AnUnknownKeyGetsTheNearestKnownOne) {
@@ -236,7 +237,7 @@ TEST_F(Mistakes, OfATopologyNameTheKey) {
          "system.levels[0].rails: a full_mesh has no rails");
 }
 
-TEST_F(Mistakes, OnlyChipsAndSystemsInherit) {
+TEST_F(Mistakes, OnlyDescriptionsInherit) {
   EXPECT_EQ(in(FileKind::Scenario, kScenario + "base: other\n").substr(0, 42),
             "test.yaml:8:1: scenario.base: unknown key ");
 }
@@ -268,6 +269,32 @@ TEST_F(Mistakes, AnOperatorComesAfterOneAboveIt) {
             "test.yaml:6:16: trace.sections[0].operators[1].name: 'product' is there already in this section "
             "(names "
             "are unique)");
+}
+
+TEST_F(Mistakes, WhatASectionAwaitsIsAnOverlappedCollectiveOfIt) {
+  const std::string text =
+      "name: x\nsections:\n- name: s\n  operators:\n  - {name: a, op: copy, rows: 1, cols: 1}\n"
+      "  - {name: c, op: all_reduce, bytes: 8 B, overlap: true}\n  awaited: [";
+  EXPECT_EQ(in(FileKind::Trace, text + "c]\n"), "no mistake");
+  EXPECT_EQ(in(FileKind::Trace, text + "c, d]\n"),
+            "test.yaml:7:16: trace.sections[0].awaited[1]: no overlapped collective 'd' in this section (did "
+            "you mean 'c'?)");
+  EXPECT_EQ(in(FileKind::Trace, text + "a]\n"),
+            "test.yaml:7:13: trace.sections[0].awaited[0]: no overlapped collective 'a' in this section (did "
+            "you mean 'c'?)");
+}
+
+TEST_F(Mistakes, OfAStackAreNamedLikeThoseOfAChip) {
+  EXPECT_EQ(in(FileKind::Stack, replaced(kStack, "{value: fp32, basis: recalled, source: nowhere}", "fp32")),
+            "test.yaml:3:12: stack.gradients: 'fp32' has no source (write {value: ..., basis: datasheet, "
+            "source: ...})");
+  EXPECT_EQ(in(FileKind::Stack, kStack + "core_share: {value: 1.5, basis: fitted, source: me}\n"),
+            "test.yaml:4:21: stack.core_share: '1.5' is out of range (at least 0, at most 0.9)");
+  EXPECT_EQ(in(FileKind::Stack, kStack + "overlap: {gradient: {value: true, basis: fitted, source: me}}\n"),
+            "test.yaml:4:11: stack.overlap.gradient: unknown key (did you mean 'gradients'?)");
+  EXPECT_EQ(in(FileKind::Stack, "base: megatron_core\nid: test\nname: Test\n"), "no mistake");
+  EXPECT_EQ(in(FileKind::Stack, replaced(kStack, "id: test", "id: other")),
+            "test.yaml:1:5: stack.id: 'other' is not the file's name (write test)");
 }
 
 TEST_F(Mistakes, ATimelineHasAnEnd) {
@@ -303,7 +330,8 @@ TEST_F(Mistakes, AllOfAFileComeAtOnceByLine) {
             "test.yaml:11:8: model.vocab: '0' is out of range (at least 1, at most 16777216)\n"
             "test.yaml:12:1: model.vocabulary: unknown key (known: id, name, source, layers, hidden, heads, "
             "kv_heads, "
-            "head_dim, ffn, ffn_gated, vocab, tie_embeddings, qk_norm, norm, position, max_position)\n"
+            "head_dim, ffn, ffn_gated, vocab, tie_embeddings, qk_norm, norm, position, max_position, causal, "
+            "cross_tokens, mtp_layers, latent, experts, convolutions)\n"
             "test.yaml:13:1: model.layers: duplicate key (first at line 4)");
 }
 

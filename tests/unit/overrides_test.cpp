@@ -82,13 +82,14 @@ TEST_F(OverrideTest, AValueIsSetWhole) {
 }
 
 TEST_F(OverrideTest, APathBeginsWithAKindOfFile) {
+  EXPECT_EQ(setting("chp.hbm.bandwidth=5 TB/s"),
+            "--set chp.hbm.bandwidth=5 TB/s: chp: a path begins with chip, system, stack, model or scenario "
+            "(did you mean "
+            "'chip'?)");
   EXPECT_EQ(
-      setting("chp.hbm.bandwidth=5 TB/s"),
-      "--set chp.hbm.bandwidth=5 TB/s: chp: a path begins with chip, system, model or scenario (did you mean "
-      "'chip'?)");
-  EXPECT_EQ(setting("hbm.bandwidth=5 TB/s"),
-            "--set hbm.bandwidth=5 TB/s: hbm: a path begins with chip, system, model or scenario (e.g. "
-            "chip.hbm.bandwidth)");
+      setting("hbm.bandwidth=5 TB/s"),
+      "--set hbm.bandwidth=5 TB/s: hbm: a path begins with chip, system, stack, model or scenario (e.g. "
+      "chip.hbm.bandwidth)");
 }
 
 TEST_F(OverrideTest, APathHasNoHoles) {

@@ -50,21 +50,13 @@ ScenarioSpec decode(std::int64_t batch, std::int64_t context) {
   s.context = context;
   return s;
 }
-ScenarioSpec training(std::int64_t batch, std::int64_t micro_batch, std::int64_t sequence) {
-  ScenarioSpec s;
-  s.phase = Phase::Training;
-  s.batch = batch;
-  s.micro_batch = micro_batch;
-  s.sequence = sequence;
-  return s;
-}
 
 /// Products of a matrix-vector pass over all weights but the embedding table (a look-up), and the norms
 /// (vector work).
 double product_weights(const ModelSpec& m) {
   const double norms = d(m.layers) * (2 * d(m.hidden) * (m.norm == NormKind::LayerNorm ? 2 : 1) +
                                       (m.qk_norm ? 2 * d(m.head_dim) : 0));
-  return d(m.layers) * layer_parameters(m) - norms + d(m.vocab) * d(m.hidden);
+  return d(m.layers) * layer_parameters(m, LayerKind::Dense) - norms + d(m.vocab) * d(m.hidden);
 }
 double head_weights(const ModelSpec& m) { return d(m.vocab) * d(m.hidden); }
 /// Q K^T and P V of a causal self-attention over `sequence` tokens, all layers.
@@ -109,26 +101,9 @@ TEST(BuildGraph, DecodeHasTwoFlopsPerWeightAndSequencePlusAttention) {
   EXPECT_NEAR(matrix_flops(ops::build_graph(m, decode(16, 2048), {1, 1})), expected, 1e-9 * expected);
 }
 
-TEST(BuildGraph, TrainingHasThreeTimesTheForwardProducts) {
-  const ModelSpec m = test::model("llama31_8b");
-  const double tokens = 4 * 1024;
-  // Backward attention recomputes the scores: five products for the forward pass's two.
-  const double expected = 3 * 2 * product_weights(m) * tokens + 3.5 * attention_flops(m, 4, 1024);
-  EXPECT_NEAR(matrix_flops(ops::build_graph(m, training(4, 1, 1024), {1, 1})), expected, 1e-9 * expected);
-}
-
-TEST(BuildGraph, FullRecomputationRunsTheLayersForwardTwice) {
-  const ModelSpec m = test::model("llama31_8b");
-  ScenarioSpec s = training(4, 2, 1024);
-  const double without = matrix_flops(ops::build_graph(m, s, {1, 1}));
-  s.recompute = Recompute::Full;
-  const double again = 2 * (product_weights(m) - head_weights(m)) * 4 * 1024 + attention_flops(m, 4, 1024);
-  EXPECT_NEAR(matrix_flops(ops::build_graph(m, s, {1, 1})), without + again, 1e-9 * without);
-}
-
 TEST(BuildGraph, TensorParallelismDividesTheProducts) {
   const ModelSpec m = test::model("llama31_70b");
-  for (const ScenarioSpec& s : {prefill(1, 512), decode(8, 1000), training(8, 1, 512)}) {
+  for (const ScenarioSpec& s : {prefill(1, 512), decode(8, 1000)}) {
     const double whole = matrix_flops(ops::build_graph(m, s, {1, 1}));
     for (const std::int64_t tensor : {2, 4, 8})
       EXPECT_NEAR(matrix_flops(ops::build_graph(m, s, {tensor, 1})), whole / d(tensor), 1e-9 * whole)
@@ -138,7 +113,7 @@ TEST(BuildGraph, TensorParallelismDividesTheProducts) {
 
 TEST(BuildGraph, DataParallelismDividesTheSequences) {
   const ModelSpec m = test::model("llama31_8b");
-  for (const ScenarioSpec& s : {prefill(8, 512), decode(8, 1000), training(8, 1, 512)}) {
+  for (const ScenarioSpec& s : {prefill(8, 512), decode(8, 1000)}) {
     const double whole = matrix_flops(ops::build_graph(m, s, {1, 1}));
     EXPECT_NEAR(matrix_flops(ops::build_graph(m, s, {1, 4})), whole / 4, 1e-9 * whole);
   }
@@ -155,7 +130,7 @@ TEST(BuildGraph, MoreTensorRanksThanKvHeadsKeepOneEach) {
 
 TEST(BuildGraph, OneRankCommunicatesNothing) {
   const ModelSpec m = test::model("llama31_8b");
-  for (const ScenarioSpec& s : {prefill(2, 256), decode(2, 256), training(2, 1, 256)})
+  for (const ScenarioSpec& s : {prefill(2, 256), decode(2, 256)})
     for (const OpKind kind : {OpKind::AllReduce, OpKind::AllGather, OpKind::ReduceScatter, OpKind::AllToAll})
       EXPECT_EQ(count(ops::build_graph(m, s, {1, 1}), kind), 0U);
 }
@@ -165,22 +140,7 @@ TEST(BuildGraph, ATensorGroupReducesTwiceALayerAndOnceTheEmbedding) {
   const Graph graph = ops::build_graph(m, prefill(2, 256), {4, 1});
   EXPECT_EQ(count(graph, OpKind::AllReduce), static_cast<std::size_t>(2 * m.layers + 1));
   EXPECT_EQ(find(graph, "reduce_ffn")->collective.bytes.count(), 2 * 256 * m.hidden * 2);
-  EXPECT_EQ(graph.tensor, 4);
-}
-
-TEST(BuildGraph, ReplicasReduceEachGradientOnceAStepBesideTheBackwardPass) {
-  const ModelSpec m = test::model("llama31_8b");
-  const Graph graph = ops::build_graph(m, training(16, 1, 256), {2, 4});  // four passes of each replica
-  double bytes = 0;
-  for (const Section& s : graph.sections)
-    for (const Operator& o : s.operators)
-      if (is_collective(o.kind) && o.collective.group == RankGroup::Data) {
-        EXPECT_TRUE(o.collective.overlap);
-        bytes += d(o.collective.bytes.count()) * d(s.repeat);
-      }
-  const double gradients = (d(m.layers) * layer_parameters(m) + embedding_parameters(m)) / 2 * 2;
-  EXPECT_NEAR(bytes, gradients, 1e-6 * gradients);
-  EXPECT_TRUE(graph.sections.back().barrier);
+  EXPECT_EQ(graph.groups.tensor, 4);
 }
 
 TEST(BuildGraph, QuantisesTheActivationsOfEightBitProducts) {
@@ -208,7 +168,7 @@ TEST(BuildGraph, FollowsTheModelsNormsAndPositions) {
 }
 
 TEST(BuildGraph, NamesAreUniqueInASection) {
-  for (const auto& [id, s] : {std::pair{"llama31_8b", training(4, 1, 256)},
+  for (const auto& [id, s] : {std::pair{"llama31_8b", decode(4, 256)},
                               {"qwen3_32b", decode(4, 100)},
                               {"gpt3_175b", prefill(4, 100)}})
     for (const Section& section : ops::build_graph(test::model(id), s, {2, 2}).sections) {
@@ -219,17 +179,18 @@ TEST(BuildGraph, NamesAreUniqueInASection) {
 
 TEST(ResolveParallelism, TakesAllDevicesThatTensorLeaves) {
   ScenarioSpec s = decode(64, 100);
-  s.parallel = {4, 0};
+  s.parallelism.tp = 4;
   const Parallelism p = ops::resolve_parallelism(test::model("llama31_8b"), s, 16);
   EXPECT_EQ(p.tensor, 4);
   EXPECT_EQ(p.data, 4);
-  s.parallel = {4, 2};
+  s.parallelism.dp = 2;
   EXPECT_EQ(ops::resolve_parallelism(test::model("llama31_8b"), s, 16).data, 2);
 }
 
-std::string why_not(ScenarioSpec s, ParallelSpec p, std::int64_t devices,
+std::string why_not(ScenarioSpec s, const Parallelism& p, std::int64_t devices,
                     const std::string& id = "llama31_8b") {
-  s.parallel = p;
+  s.parallelism.tp = p.tensor;
+  s.parallelism.dp = p.data;
   try {
     static_cast<void>(ops::resolve_parallelism(test::model(id), s, devices));
   } catch (const InfeasibleError& e) {
@@ -250,17 +211,34 @@ TEST(ResolveParallelism, SaysWhatDoesNotDivide) {
   EXPECT_TRUE(says(heads, "8 KV heads")) << heads;
   const std::string batch = why_not(decode(9, 100), {1, 8}, 8);
   EXPECT_TRUE(says(batch, "9 sequences do not divide over 8 replicas")) << batch;
-  const std::string passes = why_not(training(12, 8, 128), {1, 1}, 8);
-  EXPECT_TRUE(says(passes, "micro_batch 8")) << passes;
   const std::string tokens = why_not(prefill(1, 4096), {1, 1}, 8, "gpt3_175b");
   EXPECT_TRUE(says(tokens, "4096 tokens per sequence")) << tokens;
   EXPECT_TRUE(says(tokens, "2048")) << tokens;
 }
 
+TEST(ResolveParallelism, RefusesWhatOnlyTrainingKnows) {
+  const auto refusal = [](const auto& change) -> std::string {
+    ScenarioSpec s = decode(64, 100);
+    ModelSpec m = test::model("llama31_8b");
+    change(s, m);
+    try {
+      static_cast<void>(ops::resolve_parallelism(m, s, 8));
+    } catch (const InfeasibleError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const auto pipeline = refusal([](ScenarioSpec& s, ModelSpec&) { s.parallelism.pp = 2; });
+  EXPECT_TRUE(says(pipeline, "pp, vpp, cp and ep are for training")) << pipeline;
+  const auto experts = refusal([](ScenarioSpec&, ModelSpec& m) { m.experts = ExpertsSpec{8, 2, 1024}; });
+  EXPECT_TRUE(says(experts, "dense decoders only")) << experts;
+  EXPECT_EQ(refusal([](ScenarioSpec&, ModelSpec&) {}), "");
+}
+
 TEST(MemoryPerRank, OfDecodingIsWeightsKvCacheAndLittleElse) {
   const ModelSpec m = test::model("llama31_70b");
   const ops::MemoryUse use = ops::memory_per_rank(m, decode(64, 4095), {8, 1});
-  const double parameters = d(m.layers) * layer_parameters(m) + embedding_parameters(m);
+  const double parameters = d(m.layers) * layer_parameters(m, LayerKind::Dense) + embedding_parameters(m);
   EXPECT_DOUBLE_EQ(use.weights, parameters / 8 * 2);
   // Two tensors, 80 layers, one KV head of 128 on each rank, 4096 tokens of 64 sequences, 2 bytes.
   EXPECT_DOUBLE_EQ(use.kv_cache, 2.0 * 80 * 1 * 128 * 4096 * 64 * 2);
@@ -278,33 +256,10 @@ TEST(MemoryPerRank, FollowsThePrecision) {
   EXPECT_DOUBLE_EQ(narrow.kv_cache * 2, wide.kv_cache);
 }
 
-TEST(MemoryPerRank, OfTrainingHoldsGradientsAndFp32States) {
-  const ModelSpec m = test::model("llama31_8b");
-  const ops::MemoryUse use = ops::memory_per_rank(m, training(8, 1, 1024), {2, 4});
-  const double parameters = (d(m.layers) * layer_parameters(m) + embedding_parameters(m)) / 2;
-  EXPECT_DOUBLE_EQ(use.weights, 2 * parameters);
-  EXPECT_DOUBLE_EQ(use.gradients, 2 * parameters);
-  EXPECT_DOUBLE_EQ(use.optimizer, 12 * parameters);
-  EXPECT_EQ(use.kv_cache, 0);
-}
-
-TEST(MemoryPerRank, RecomputationKeepsOnlyTheLayersInputs) {
-  const ModelSpec m = test::model("llama31_8b");
-  ScenarioSpec s = training(8, 2, 1024);
-  const double tokens = 2 * 1024;
-  const double kept = ops::memory_per_rank(m, s, {1, 1}).activations;
-  s.recompute = Recompute::Full;
-  const double recomputed = ops::memory_per_rank(m, s, {1, 1}).activations;
-  // 16 bit per token and layer: four of the hidden width, Q, K, V and the output of the heads, and gate, up
-  // and down's input; one layer's worth stays while it is computed again.
-  const double layer = 2 * (4.0 * 4096 + (2.0 * 32 + 2 * 8) * 128 + 3.0 * 14336);
-  EXPECT_DOUBLE_EQ(kept - recomputed, tokens * 32 * (layer - 2.0 * 4096));
-}
-
 TEST(CheckMemory, NamesTheLeastTensorParallelismThatFits) {
   const ModelSpec m = test::model("llama31_70b");
   ScenarioSpec s = decode(64, 4096);
-  s.parallel = {1, 1};
+  s.parallelism.dp = 1;
   const Bytes capacity(std::int64_t{80} << 30);
   const auto why_not = [&](Parallelism p, std::int64_t devices) -> std::string {
     try {
@@ -316,7 +271,7 @@ TEST(CheckMemory, NamesTheLeastTensorParallelismThatFits) {
   };
   const std::string text = why_not({1, 1}, 8);
   EXPECT_TRUE(says(text, "llama31_70b does not fit a_chip")) << text;
-  EXPECT_TRUE(says(text, "scenario.parallel.tensor=4 is the least that fits")) << text;
+  EXPECT_TRUE(says(text, "scenario.parallelism.tp=4 is the least that fits")) << text;
   EXPECT_NE(why_not({2, 1}, 8), "");
   EXPECT_EQ(why_not({4, 1}, 8), "");
   const std::string few = why_not({1, 1}, 2);

@@ -1,0 +1,1 @@
+#include "laws/law.h"

@@ -1,0 +1,51 @@
+#pragma once
+#include "support/shipped.h"
+#include "xpusim/ops/cost.h"
+#include "xpusim/ops/training.h"
+
+/// Training plans, and what their passes add up to.
+namespace xpusim::test {
+
+/// A stack with every kernel fused and nothing overlapped but what its defaults say.
+inline StackSpec plain_stack() {
+  StackSpec s;
+  s.id = s.name = "plain";
+  return s;
+}
+
+inline ScenarioSpec training_scenario(std::int64_t batch, std::int64_t micro_batch, std::int64_t sequence) {
+  ScenarioSpec s;
+  s.name = "test";
+  s.phase = Phase::Training;
+  s.batch = batch;
+  s.micro_batch = micro_batch;
+  s.sequence = sequence;
+  return s;
+}
+
+/// The passes of one micro-batch over all chunks of a plan.
+inline std::vector<Graph> passes(const ModelSpec& m, const ops::TrainingPlan& plan, const StackSpec& stack) {
+  std::vector<Graph> list;
+  for (const ops::Chunk& c : ops::chunks_of(m, plan)) {
+    ops::ChunkPasses p = ops::passes_of(c, m, plan, stack);
+    for (Graph* g : {&p.forward, &p.backward, &p.weight}) list.push_back(std::move(*g));
+  }
+  return list;
+}
+
+template <class F>
+double sum_over(const std::vector<Graph>& graphs, const F& value) {
+  double sum = 0;
+  for (const Graph& g : graphs)
+    for (const Section& s : g.sections)
+      for (const Operator& o : s.operators) sum += value(o) * static_cast<double>(s.repeat);
+  return sum;
+}
+inline double matrix_flops(const std::vector<Graph>& graphs) {
+  return sum_over(graphs, [](const Operator& o) { return ops::cost(o).matrix_flops.count(); });
+}
+inline double count(const std::vector<Graph>& graphs, OpKind kind) {
+  return sum_over(graphs, [&](const Operator& o) { return o.kind == kind ? 1.0 : 0.0; });
+}
+
+}  // namespace xpusim::test
