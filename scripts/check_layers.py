@@ -25,8 +25,10 @@ LAYERS = {
     "network": "core spec ops des",
     "cluster": "core spec ops mapping chip network des",
     "result": "core spec ops mapping chip network cluster",
-    "simulate": "core spec ops mapping des chip network cluster result",
-    "validation": "core spec ops mapping chip network",
+    "simulate": "core spec ops mapping des chip network cluster result operator_timer train",
+    "operator_timer": "core spec ops mapping des chip network cluster result simulate",
+    "train": "core spec ops mapping des chip network cluster result simulate operator_timer",
+    "validation": "core spec ops mapping chip network cluster result simulate operator_timer train",
     "app": "core spec config ops mapping des chip network cluster result simulate validation",
     "bindings": "core spec config ops mapping des chip network cluster result simulate validation",
 }

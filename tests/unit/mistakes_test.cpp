@@ -170,7 +170,8 @@ TEST_F(Mistakes, ABaseMustBeThere) {
   EXPECT_EQ(
       in(FileKind::Chip, replaced(kChip, "h100_sxm", "h100_smx")),
       "test.yaml:1:7: chip.base: no file 'h100_smx.yaml' beside this one (did you mean 'h100_sxm'? known: "
-      "a100_sxm, ascend_910a, ascend_910b1, ascend_910b2, ascend_910b3, ascend_910b4, ascend_910c, "
+      "a100_sxm, a100_sxm_40gb, ascend_910a, ascend_910b1, ascend_910b2, ascend_910b3, ascend_910b4, "
+      "ascend_910c, "
       "ascend_950pr, b200_sxm, h100_sxm, h20, h200_sxm, h800, test)");
   EXPECT_NE(in(FileKind::Chip, replaced(kChip, "h100_sxm", "../chips/h100_sxm"))
                 .find("no file '../chips/h100_sxm.yaml'"),

@@ -128,7 +128,8 @@ TEST_F(OverrideTest, ABaseLiesUnderItsHeir) {
 
 TEST_F(OverrideTest, AnUnknownIdGetsTheKnownOnes) {
   EXPECT_EQ(message([&] { static_cast<void>(library().chip("h100_smx")); }),
-            "h100_smx: no such chip (did you mean 'h100_sxm'? known: a100_sxm, ascend_910a, ascend_910b1, "
+            "h100_smx: no such chip (did you mean 'h100_sxm'? known: a100_sxm, a100_sxm_40gb, ascend_910a, "
+            "ascend_910b1, "
             "ascend_910b2, ascend_910b3, ascend_910b4, ascend_910c, ascend_950pr, b200_sxm, h100_sxm, h20, "
             "h200_sxm, h800)");
 }
