@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "xpusim/core/error.h"
 #include "xpusim/ops/cost.h"
@@ -21,7 +22,60 @@ void check_operands(const Operator& o, const ChipSpec& chip) {
                                       o.name, bytes / 0x1p30, chip.id, capacity / 0x1p30));
 }
 
+/// Multiply-adds, and elements of row-wise operators, that are played event by event in some hundredths of a
+/// second; a part of a longer kernel is as long.
+constexpr double kSampledMacs = 4e11;
+constexpr double kSampledElements = 1 << 25;
+
+/// Cuts an extent so that `work`, which goes with it, comes down to `limit`; whole multiples of `grain`.
+void cut(std::int64_t& extent, double& work, double limit, std::int64_t grain) {
+  if (work <= limit) return;
+  const auto part = static_cast<std::int64_t>(static_cast<double>(extent) * limit / work) / grain * grain;
+  const std::int64_t kept = std::clamp<std::int64_t>(part, std::min(extent, grain), extent);
+  work *= static_cast<double>(kept) / static_cast<double>(extent);
+  extent = kept;
+}
+
+/// A kernel like this one, but no longer than the limits: fewer products or heads first, then fewer tiles (causal
+/// attention keeps its lengths, of which its blocks differ).
+Operator sample_of(const Operator& o) {
+  constexpr std::int64_t kTiles = 2048;  // whole waves of tiles more or less
+  Operator part = o;
+  double work = ops::cost(o).matrix_flops.count() / 2;
+  if (o.kind == OpKind::Gemm) {
+    GemmShape& g = part.gemm;
+    cut(g.batch, work, kSampledMacs, 1);
+    cut(g.m > g.n ? g.m : g.n, work, kSampledMacs, kTiles);
+    cut(g.m > g.n ? g.m : g.n, work, kSampledMacs, kTiles);
+  } else if (o.kind == OpKind::Attention) {
+    AttentionShape& a = part.attention;
+    cut(a.batch, work, kSampledMacs, 1);
+    const std::int64_t group = a.heads / a.kv_heads;
+    cut(a.kv_heads, work, kSampledMacs, 1);
+    a.heads = a.kv_heads * group;
+    if (!a.causal) cut(a.kv_len, work, kSampledMacs, kTiles);
+  } else if (is_rowwise(o.kind) && !has_pairs(o.kind)) {
+    RowwiseShape& r = part.rowwise;
+    work = static_cast<double>(r.rows) * static_cast<double>(r.cols);
+    cut(r.rows > 1 ? r.rows : r.cols, work, kSampledElements, 1);
+  }
+  return part;
+}
+
 }  // namespace
+
+/// Long kernels repeat: a part of one relates to its closed form as the whole does.
+chip::KernelTime OperatorTimer::kernel_or_sample(const Operator& o) {
+  if (fidelity_ == chip::Fidelity::Bound || long_kernels_ == LongKernels::Whole) return estimator_.time(o);
+  const Operator part = sample_of(o);
+  if (chip::content_key(part) == chip::content_key(o)) return estimator_.time(o);
+  const double ratio = estimator_.time(part).total / closed_form_.time(part).total;
+  chip::KernelTime t = closed_form_.time(o);
+  t.total = Seconds(t.total.count() * ratio);
+  Breakdown played;
+  t.breakdown = played.add(t.breakdown, ratio);
+  return t;
+}
 
 result::OperatorRow OperatorTimer::row(const Operator& o, const RankGroups& groups) {
   result::OperatorRow row;
@@ -39,7 +93,7 @@ result::OperatorRow OperatorTimer::row(const Operator& o, const RankGroups& grou
     return row;
   }
   if (checks_memory_) check_operands(o, chip_);
-  const chip::KernelTime& t = estimator_.time(o);
+  const chip::KernelTime t = kernel_or_sample(o);
   row.time = t.total;
   row.breakdown = t.breakdown;
   row.flops = t.flops;

@@ -9,23 +9,31 @@
 
 namespace xpusim {
 
+/// How a long kernel is timed at tile fidelity: played to its end; or a part of it, whose time over the closed
+/// form's says how the whole relates to its own closed form.
+enum class LongKernels : std::uint8_t { Whole, Sampled };
+
 /// Times operators: computation on the chip, collectives on the system. Equal operators are timed once.
 class OperatorTimer {
  public:
   /// `system` (with the level inside its packages) may be missing where there is no collective.
-  OperatorTimer(const ChipSpec& chip, const SystemSpec* system, Launch launch, const Options& options)
+  OperatorTimer(const ChipSpec& chip, const SystemSpec* system, Launch launch, const Options& options,
+                LongKernels long_kernels = LongKernels::Whole)
       : chip_(chip),
         system_(system),
         launch_(launch),
         fidelity_(options.fidelity),
         checks_memory_(options.checks_memory),
-        estimator_(chip, options.fidelity, launch, options.engine_spans) {}
+        long_kernels_(long_kernels),
+        estimator_(chip, options.fidelity, launch, options.engine_spans),
+        closed_form_(chip, chip::Fidelity::Bound, launch) {}
 
   /// One run of the operator, without its section and count.
   [[nodiscard]] result::OperatorRow row(const Operator&, const RankGroups&);
   [[nodiscard]] const chip::KernelTime& kernel(const Operator& o) { return estimator_.time(o); }
 
  private:
+  [[nodiscard]] chip::KernelTime kernel_or_sample(const Operator&);
   [[nodiscard]] const network::CollectiveTime& collective(const Operator&, RankGroups::Extent);
 
   const ChipSpec& chip_;
@@ -33,7 +41,8 @@ class OperatorTimer {
   Launch launch_;
   chip::Fidelity fidelity_;
   bool checks_memory_;
-  chip::Estimator estimator_;
+  LongKernels long_kernels_;
+  chip::Estimator estimator_, closed_form_;
   std::map<std::tuple<OpKind, Bytes, std::int64_t, std::int64_t>, network::CollectiveTime> collectives_;
 };
 

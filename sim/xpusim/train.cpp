@@ -403,7 +403,7 @@ result::Result train(const Request& q, std::int64_t devices, const Options& opti
 
 result::Result train(const Request& q, std::int64_t devices, const Options& options) {
   const SystemSpec joined = with_package_level(q.system, q.chip);
-  OperatorTimer timer(q.chip, &joined, Launch::Graph, options);
+  OperatorTimer timer(q.chip, &joined, Launch::Graph, options, LongKernels::Sampled);
   return train(q, devices, options, timer);
 }
 

@@ -273,7 +273,8 @@ class Timers {
                    e.chip.dies),
         e.chip);
     if (m.scale_out_gb_s > 0) e.system.levels.back().bandwidth = BytesPerSecond(m.scale_out_gb_s * 1e9);
-    e.timer = std::make_unique<OperatorTimer>(e.chip, &e.system, Launch::Graph, options_);
+    e.timer =
+        std::make_unique<OperatorTimer>(e.chip, &e.system, Launch::Graph, options_, LongKernels::Sampled);
     return e;
   }
 
