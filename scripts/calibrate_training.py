@@ -2,8 +2,8 @@
 """Fits the constants of software stacks to measured training steps.
 
 A stack's fitted constants are the leaves of configs/stacks/STACK.yaml with `basis: fitted`, at most six. They are
-fitted at bound fidelity to the rows of tests/measured/training/*.csv that the stack, or one derived from it,
-is measured as: the mean |ln(predicted / measured)| is made least (Nelder-Mead). Without --write, prints; with
+fitted at bound fidelity to the rows of tests/measured/training/*.csv that the stack, or one derived from it
+without constants of its own, is measured as: the mean |ln(predicted / measured)| is made least (Nelder-Mead). Without --write, prints; with
 --check, compares with the files.
 """
 
@@ -39,7 +39,7 @@ LIMITS = {
     "attention_rate": (0.1, 1.5, 0.2, "", 1.0),
     "spread": (0.0, 0.03, 0.01, "", 1.0),
     "core_share": (0.0, 0.6, 0.1, "", 1.0),
-    "kernel": (0.0, 200.0, 10.0, " us", 1e-6),
+    "kernel": (0.0, 20.0, 5.0, " us", 1e-6),
     "step": (0.0, 2000.0, 50.0, " ms", 1e-3),
 }
 
@@ -65,12 +65,12 @@ def stacks() -> dict[str, dict]:
     return {f.stem: yaml.safe_load(f.read_text(encoding="utf-8")) for f in sorted(STACKS.glob("*.yaml"))}
 
 
-def families(stack: str, files: dict[str, dict], path: str) -> set[str]:
-    """The stack and those that inherit the leaf from it."""
+def family(stack: str, files: dict[str, dict]) -> set[str]:
+    """The stack and those derived from it that have no fitted constants of their own."""
     found = {stack}
     for name, file in files.items():
-        if file.get("base") == stack and path not in leaves(file):
-            found |= families(name, files, path)
+        if file.get("base") == stack and not leaves(file):
+            found |= family(name, files)
     return found
 
 
@@ -179,8 +179,7 @@ def main() -> int:
         if len(fitted) > MOST_CONSTANTS:
             print(f"{stack}: {len(fitted)} fitted constants, at most {MOST_CONSTANTS}", file=sys.stderr)
             return 2
-        family = set.union(*[families(stack, files, p) for p in fitted])
-        mine = [row for name in family for row in rows.get(name, [])]
+        mine = [row for name in sorted(family(stack, files)) for row in rows.get(name, [])]
         with tempfile.TemporaryDirectory() as folder:
             parts = [subset(f, {lab for g, lab in mine if g == f}, folder) for f in SETS if any(g == f for g, _ in mine)]
             start = {p: number(p, v) for p, v in fitted.items()}

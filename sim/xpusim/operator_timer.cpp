@@ -25,6 +25,7 @@ void check_operands(const Operator& o, const ChipSpec& chip) {
 /// Multiply-adds, and elements of row-wise operators, that are played event by event in some hundredths of a
 /// second; a part of a longer kernel is as long.
 constexpr double kSampledMacs = 4e11;
+constexpr double kSampledAttentionMacs = 2e12;  // larger blocks: fewer events
 constexpr double kSampledElements = 1 << 25;
 
 /// Cuts an extent so that `work`, which goes with it, comes down to `limit`; whole multiples of `grain`.
@@ -49,17 +50,25 @@ Operator sample_of(const Operator& o) {
     cut(g.m > g.n ? g.m : g.n, work, kSampledMacs, kTiles);
   } else if (o.kind == OpKind::Attention) {
     AttentionShape& a = part.attention;
-    cut(a.batch, work, kSampledMacs, 1);
+    cut(a.batch, work, kSampledAttentionMacs, 1);
     const std::int64_t group = a.heads / a.kv_heads;
-    cut(a.kv_heads, work, kSampledMacs, 1);
+    cut(a.kv_heads, work, kSampledAttentionMacs, 1);
     a.heads = a.kv_heads * group;
-    if (!a.causal) cut(a.kv_len, work, kSampledMacs, kTiles);
+    if (!a.causal) cut(a.kv_len, work, kSampledAttentionMacs, kTiles);
   } else if (is_rowwise(o.kind) && !has_pairs(o.kind)) {
     RowwiseShape& r = part.rowwise;
     work = static_cast<double>(r.rows) * static_cast<double>(r.cols);
     cut(r.rows > 1 ? r.rows : r.cols, work, kSampledElements, 1);
   }
   return part;
+}
+
+/// Experts' exchanges are all-to-alls where the system has not the library that is asked for.
+OpKind kind_on(const SystemSpec& system, const Operator& o) {
+  if (o.kind != OpKind::Dispatch && o.kind != OpKind::Combine) return o.kind;
+  const bool has = std::any_of(system.libraries.begin(), system.libraries.end(),
+                               [&](const LibrarySpec& l) { return l.name == o.collective.library; });
+  return has ? o.kind : OpKind::AllToAll;
 }
 
 }  // namespace
@@ -105,11 +114,15 @@ result::OperatorRow OperatorTimer::row(const Operator& o, const RankGroups& grou
 
 const network::CollectiveTime& OperatorTimer::collective(const Operator& o, RankGroups::Extent group) {
   if (system_ == nullptr) throw InfeasibleError("a collective needs a system");
-  const auto [found, is_new] =
-      collectives_.try_emplace({o.kind, o.collective.bytes, group.ranks, group.stride});
+  CollectiveShape shape = o.collective;
+  shape.overlap = false;
+  const auto [found, is_new] = collectives_.try_emplace({o.kind, shape, group.ranks, group.stride});
   if (is_new) {
     network::Call call;
-    call.kind = o.kind;
+    call.kind = kind_on(*system_, o);
+    call.topk = shape.copies;
+    call.token_nodes = shape.max_nodes;
+    if (call.kind == o.kind) call.library = shape.library;
     call.size = o.collective.bytes;
     call.group = {group.ranks, group.stride, {}};
     call.eager = launch_ == Launch::Eager;

@@ -145,7 +145,7 @@ class TrainingStep {
       result::OperatorRow& row = pass.rows.back();
       row.section = section.name;
       row.count = section.repeat;
-      if (!is_collective(o.kind)) slow_down(row, rate_of(o.kind));
+      if (!is_collective(o.kind)) slow_down(row, rate_of(o));
       seconds.push_back(row.time.count());
     }
     const cluster::Schedule one = schedule(section, seconds, 1);
@@ -161,11 +161,15 @@ class TrainingStep {
     all.seconds += all.host;
     pass.add(all);
   }
-  [[nodiscard]] double rate_of(OpKind kind) const {
+  [[nodiscard]] double rate_of(const Operator& o) const {
     const StackKernels& k = q_.stack.kernels;
-    const auto attention = k.attention_rate.find(q_.chip.family);
-    return k.rate *
-           (kind == OpKind::Attention && attention != k.attention_rate.end() ? attention->second : 1);
+    if (o.kind == OpKind::Attention) {
+      const auto attention = k.attention_rate.find(q_.chip.family);
+      return k.rate * (attention != k.attention_rate.end() ? attention->second : 1);
+    }
+    const bool is_8bit = (o.kind == OpKind::Gemm && size_of(o.gemm.dtype) < 2) ||
+                         (o.kind == OpKind::GroupedGemm && size_of(o.grouped.dtype) < 2);
+    return k.rate * (is_8bit ? k.rate_8bit : 1);
   }
   static void slow_down(result::OperatorRow& row, double rate) {
     row.time = Seconds(row.time.count() / rate);
@@ -203,8 +207,9 @@ class TrainingStep {
       Operator send;
       send.name = "transfer";
       send.kind = OpKind::SendRecv;
-      send.collective = {Bytes(std::max<std::int64_t>(1, std::llround(ops::transfer_bytes(q_.model, plan_)))),
-                         RankGroup::Pipeline, false};
+      send.collective.bytes =
+          Bytes(std::max<std::int64_t>(1, std::llround(ops::transfer_bytes(q_.model, plan_))));
+      send.collective.group = RankGroup::Pipeline;
       pipeline_.transfer = timer_.row(send, plan_.groups).time.count();
     }
     played_ = played(pipeline_, options_.engine_spans);

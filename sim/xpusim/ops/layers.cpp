@@ -65,7 +65,7 @@ class PassBuilder {
       if (recomputes) {
         layer_forward(kind);
       } else if (plan_.recompute == Recompute::Selective) {
-        if (stack_.kernels.attention == AttentionKernel::Unfused) scores("again_");
+        attention_again();
       }
       layer_backward(kind, with_weights);
       reduce_shard(kind);
@@ -129,7 +129,10 @@ class PassBuilder {
                        bool overlap = false) {
     const std::vector<std::string> joined = joined_;
     Operator& o = add(std::move(name), kind);
-    o.collective = {Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes))), group, overlap};
+    o.collective = {.bytes = Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes))),
+                    .group = group,
+                    .overlap = overlap,
+                    .library = {}};
     if (overlap) joined_ = joined;  // what follows waits for it all the same
     return o;
   }
@@ -183,8 +186,14 @@ class PassBuilder {
     if (in_8bit) quantize("quantize_" + name + "_gradient", rows, n);
     multiply(name + "_dgrad", rows, k, n, true, in_8bit);
   }
+  void quantize_again(const std::string& name, std::int64_t rows, std::int64_t n, std::int64_t k) {
+    if (!stack_.kernels.block_scales) return;
+    quantize("quantize_" + name + "_input_again", rows, k);
+    quantize("quantize_" + name + "_gradient_again", rows, n);
+  }
   /// dW = dY^T X, added to the sum over micro-batches.
   void weight_gradient(const std::string& name, std::int64_t rows, std::int64_t n, std::int64_t k) {
+    quantize_again(name, rows, n, k);
     Operator& o = multiply(name + "_wgrad", n, k, rows, false, name != "lm_head" && name != "router");
     o.gemm.accumulate = stack_.kernels.fused_accumulation;
     if (!stack_.kernels.fused_accumulation)
@@ -264,6 +273,17 @@ class PassBuilder {
     rowwise(prefix + "softmax", OpKind::Softmax, rows, plan_.sequence);
     if (stack_.kernels.dropout) rowwise(prefix + "score_dropout", OpKind::Copy, rows, plan_.sequence);
     batched(prefix + "weigh_values", sequence_, value_dim(), plan_.sequence);
+  }
+  /// Selective recomputation: the scores, where a kernel leaves them in memory (arXiv 2205.05198); of latent
+  /// attention the norms and what the latents expand to (arXiv 2412.19437, section 3.2.3).
+  void attention_again() {
+    if (m_.latent) {
+      norm("attention_norm_again", false);
+      norm("ffn_norm_again", false);
+      for (const Projection& p : projections())
+        if (p.k != m_.hidden) product(std::string(p.name) + "_again", tokens_, p.n, p.k);
+    }
+    if (stack_.kernels.attention == AttentionKernel::Unfused && plan_.groups.context == 1) scores("again_");
   }
   void scores_backward() {
     const std::int64_t rows = plan_.micro_batch * heads_ * sequence_;
@@ -350,8 +370,8 @@ class PassBuilder {
     products();
     last.name += "_last";
     last.after = {section().operators.back().name, name};
-    last.collective = {Bytes(std::max<std::int64_t>(1, bytes - section_bytes(name))), RankGroup::Tensor,
-                       false};
+    last.collective.bytes = Bytes(std::max<std::int64_t>(1, bytes - section_bytes(name)));
+    last.collective.overlap = false;
     section().operators.push_back(std::move(last));
   }
   [[nodiscard]] std::int64_t section_bytes(const std::string& name) {
@@ -447,10 +467,14 @@ class PassBuilder {
   }
   void exchange(const std::string& name, OpKind kind) {
     if (plan_.groups.expert == 1) return;
-    const double element = kind == OpKind::Dispatch && is_8bit() ? 1 : 2;
-    collective(name, OpKind::AllToAll,
-               d(own_tokens_) * d(m_.experts->per_token) * d(m_.hidden) * element * plan_.expert_imbalance,
-               RankGroup::Expert, plan_.overlap.experts);
+    const double element = kind == OpKind::Dispatch && is_8bit() && name == "dispatch" ? 1 : 2;
+    const double bytes = d(own_tokens_) * d(m_.experts->per_token) * d(m_.hidden) * element;
+    CollectiveShape& c = collective(name, kind, bytes * plan_.expert_imbalance, RankGroup::Expert,
+                                    plan_.overlap.experts)
+                             .collective;
+    c.library = stack_.expert_library;
+    c.copies = m_.experts->per_token;
+    c.max_nodes = m_.experts->max_nodes;
   }
   [[nodiscard]] MoeLayer expert_layer() const {
     MoeLayer l;
@@ -519,16 +543,20 @@ class PassBuilder {
   }
   void routed_weight() {
     const std::int64_t rows = ceil_div(expert_rows(), local_experts());
+    const std::size_t first = section().operators.size();
     weight_gradient("expert_down", rows, m_.hidden, expert_ffn());
-    as_one_of_each_expert();
     weight_gradient("expert_up", rows, up() * expert_ffn(), m_.hidden);
-    as_one_of_each_expert();
+    as_one_of_each_expert(first);
   }
-  /// The weight gradient just added, of all experts of this rank.
-  void as_one_of_each_expert() {
-    std::size_t last = section().operators.size() - 1;
-    if (!stack_.kernels.fused_accumulation) section().operators[last--].rowwise.rows *= local_experts();
-    section().operators[last].gemm.batch = local_experts();
+  /// The weight gradient just added, with what belongs to it, of all experts of this rank.
+  void as_one_of_each_expert(std::size_t first) {
+    for (std::size_t i = first; i < section().operators.size(); ++i) {
+      Operator& o = section().operators[i];
+      if (o.kind == OpKind::Gemm)
+        o.gemm.batch = local_experts();
+      else
+        o.rowwise.rows *= local_experts();
+    }
   }
   void shared_weight() {
     weight_gradient("shared_down", tokens_, m_.hidden, shared_ffn());

@@ -154,17 +154,19 @@ std::vector<Chunk> chunks_of(const ModelSpec& m, const TrainingPlan& plan) {
   const std::int64_t virtual_stages = plan.groups.pipeline * plan.chunks;
   std::vector<Chunk> list(static_cast<std::size_t>(virtual_stages));
   // The embedding and the head count as layers where that makes the stages even.
-  const auto is_even = [&](std::int64_t more) { return (m.layers + more) % virtual_stages == 0; };
+  const auto is_even = [&](std::int64_t more) {
+    return (m.layers + m.mtp_layers + more) % virtual_stages == 0;
+  };
   const std::int64_t head = !is_even(0) && virtual_stages > 1 && (is_even(1) || is_even(2)) ? 1 : 0;
   const std::int64_t embedding = head == 1 && !is_even(1) ? 1 : 0;
-  const std::int64_t places = m.layers + head + embedding;
+  const std::int64_t places = m.layers + m.mtp_layers + head + embedding;
   const std::int64_t each = places / virtual_stages, left = places % virtual_stages;
   std::int64_t layer = 0;
   for (std::int64_t v = 0; v < virtual_stages; ++v) {
     Chunk& c = list[static_cast<std::size_t>(v)];
     std::int64_t count = each + (v < left ? 1 : 0);
     if (v == 0) count -= embedding;
-    if (v == virtual_stages - 1) count -= head;
+    if (v == virtual_stages - 1) count = std::max<std::int64_t>(0, m.layers - layer);
     for (const std::int64_t end = layer + count; layer < end; ++layer)
       ++(layer < m.dense_layers() ? c.dense_layers : c.expert_layers);
   }

@@ -12,7 +12,8 @@ Operator collective(std::string name, OpKind kind, double bytes, RankGroup group
   Operator o;
   o.name = std::move(name);
   o.kind = kind;
-  o.collective = {Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes))), group, false};
+  o.collective.bytes = Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes)));
+  o.collective.group = group;
   return o;
 }
 

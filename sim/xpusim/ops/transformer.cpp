@@ -101,7 +101,7 @@ class TransformerBuilder {
     add(name, OpKind::Gemm).gemm = shape;
   }
   void collective(std::string name, OpKind kind, std::int64_t bytes) {
-    add(std::move(name), kind).collective = {Bytes(bytes), RankGroup::Tensor, false};
+    add(std::move(name), kind).collective.bytes = Bytes(bytes);
   }
   /// Sums the partial results of a row-parallel product.
   void reduce_hidden(std::string name) {

@@ -20,6 +20,8 @@ void describe(Fields& f, ExpertsSpec& c) {
   f.required("ffn", c.ffn, "width of one expert", kCount);
   f.optional("shared", c.shared, "experts of the same width that every token goes to", between(0, 1 << 10));
   f.optional("dense_layers", c.dense_layers, "leading layers without experts", between(0, 1 << 24));
+  f.optional("max_nodes", c.max_nodes, "nodes that the experts of a token are on at most; 0: any",
+             between(0, 1 << 16));
 }
 
 void describe(Fields& f, ConvolutionSpec& c) {

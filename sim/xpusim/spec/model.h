@@ -36,6 +36,7 @@ struct ExpertsSpec {
   std::int64_t ffn = 1;           ///< width of one expert
   std::int64_t shared = 0;        ///< experts of the same width that every token goes to
   std::int64_t dense_layers = 0;  ///< leading layers with the dense block instead
+  std::int64_t max_nodes = 0;     ///< nodes that the experts of a token are on at most; 0: any
 };
 
 /// Convolutions of one shape.

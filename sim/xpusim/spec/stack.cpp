@@ -7,6 +7,7 @@ void describe(Fields& f, StackKernels& c) {
   f.optional("attention_rate", c.attention_rate,
              "of its attention kernel over the chip's best, by the chip's family; others: 1",
              between(0.05, 4));
+  f.optional("rate_8bit", c.rate_8bit, "of its 8-bit products over the chip's best", between(0.05, 2));
   f.optional("rate", c.rate, "of all kernels in a long run over the same in a benchmark", between(0.1, 2));
   f.optional("fused_softmax", c.fused_softmax, "unfused attention: scale, mask and softmax in one kernel");
   f.optional("fused_residual", c.fused_residual, "bias, dropout and residual addition in one kernel");
@@ -15,6 +16,8 @@ void describe(Fields& f, StackKernels& c) {
   f.optional("fused_rope", c.fused_rope, "rotation of queries and keys in one pass");
   f.optional("fused_cross_entropy", c.fused_cross_entropy, "loss without fp32 copies of the logits");
   f.optional("fused_accumulation", c.fused_accumulation, "products add weight gradients to their sum");
+  f.optional("block_scales", c.block_scales,
+             "8-bit products scale blocks: operands of weight gradients are quantised anew, transposed");
   f.optional("dropout", c.dropout, "dropout masks are drawn and stored");
 }
 
@@ -46,6 +49,8 @@ void describe(Fields& f, StackSpec& c) {
   f.optional("recompute", c.recompute, "what is computed again where the scenario says auto");
   f.optional("broadcasts_weights", c.broadcasts_weights,
              "updated weights go out from each owner in turn, not in one gather");
+  f.optional("expert_library", c.expert_library,
+             "library of the system for dispatch and combine, where it has it; else an all-to-all");
   f.optional("core_share", c.core_share, "of the cores, that collectives take from kernels beside them",
              between(0, 0.9));
   f.optional("spread", c.spread, "standard deviation of the ranks' speeds; all wait for the slowest",

@@ -24,6 +24,7 @@ struct StackKernels {
   AttentionKernel attention = AttentionKernel::Flash;
   /// Of its attention kernel over the chip's best, by the chip's family; others: 1.
   std::map<std::string, double> attention_rate;
+  double rate_8bit = 1;  ///< of its 8-bit products (with block scales) over the chip's best
   double rate = 1;  ///< of all kernels in a long run over the same in a benchmark: heat, power, memory in use
   bool fused_softmax = true;        ///< unfused attention: scale, mask and softmax in one kernel
   bool fused_residual = true;       ///< bias, dropout and residual addition in one kernel
@@ -32,6 +33,7 @@ struct StackKernels {
   bool fused_rope = true;           ///< rotates queries and keys in one pass
   bool fused_cross_entropy = true;  ///< loss without fp32 copies of the logits
   bool fused_accumulation = true;   ///< weight gradients added to the sum by the product itself
+  bool block_scales = false;  ///< 8-bit products scale blocks of operands: transposed ones are quantised anew
   bool dropout = false;             ///< masks are drawn and stored
 };
 
@@ -58,6 +60,7 @@ struct StackSpec {
   StackHost host;
   Recompute recompute = Recompute::Auto;  ///< where the scenario leaves it open
   bool broadcasts_weights = false;  ///< updated weights go out from each owner in turn, not in one gather
+  std::string expert_library;  ///< of the system, for dispatch and combine; empty: an all-to-all
   double core_share = 0;  ///< of the chip's cores that collectives take from the kernels beside them
   /// Standard deviation of the ranks' speeds. All wait for the slowest of n: sqrt(2 ln n) deviations behind.
   double spread = 0;

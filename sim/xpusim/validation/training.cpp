@@ -169,6 +169,10 @@ ScenarioSpec scenario_of(RunReader& r) {
   return s;
 }
 
+/// Of experts that a loss or a bias keeps balanced, the busiest rank's share of a micro-batch over the mean
+/// (maximal violation of single batches, arXiv 2408.15664, figure 2).
+constexpr double kImbalance = 1.15;
+
 MeasuredRun run_of(RunReader& r, const Csv& csv) {
   MeasuredRun m;
   const std::string chip(r.text("chip"));
@@ -184,7 +188,11 @@ MeasuredRun run_of(RunReader& r, const Csv& csv) {
     return m;
   }
   m.model = model_of(r);
+  if (const std::string nodes = translated(csv, "max_nodes", m.model.id); m.model.experts && nodes != m.model.id)
+    std::from_chars(nodes.data(), nodes.data() + nodes.size(), m.model.experts->max_nodes);
+  if (contains(r.text("note"), "one MTP layer is trained too")) m.model.mtp_layers = 1;
   m.scenario = scenario_of(r);
+  if (m.model.experts) m.scenario.training.expert_imbalance = kImbalance;
   m.devices = r.count("n_chips");
   m.scale_out_gb_s = r.number("inter_node_gbps_per_chip", 0) / 8;
   m.step_s = r.number("value", 0);
