@@ -95,6 +95,24 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
   return r;
 }
 
+/// Days that are played: as many as hold a million failures, at least one and at most a thousand.
+std::int64_t days_to_play(double mtbf) {
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>(1e6 * mtbf / 86400), 1, 1000);
+}
+
+result::FailureSummary failures_of(const FailureSpec& s, std::int64_t chips) {
+  result::FailureSummary f;
+  f.job.mtbf = s.mtbf_per_chip.count() / d(chips);
+  f.job.write = s.checkpoint_write.count();
+  f.job.restart = s.restart.count();
+  const double asked = s.checkpoint_interval.count();
+  f.job.interval = asked > 0 ? asked : cluster::best_interval(f.job.mtbf, f.job.write);
+  f.goodput = cluster::goodput(f.job);
+  f.days = days_to_play(f.job.mtbf);
+  f.simulated = cluster::play_days(f.job, f.days, static_cast<std::uint64_t>(s.seed));
+  return f;
+}
+
 void place(result::Result& r, const ChipSpec& chip, const SystemSpec& system, std::int64_t chips) {
   r.system = system.id;
   r.chips = chips;
@@ -111,6 +129,7 @@ result::Result simulate(const Request& q, const Options& options) {
   if (q.scenario.phase == Phase::Training) {
     result::Result r = train(q, chips * q.chip.dies, options);
     place(r, q.chip, q.system, chips);
+    if (q.scenario.failures) r.failures = failures_of(*q.scenario.failures, chips);
     return r;
   }
   const ops::Parallelism p = ops::resolve_parallelism(q.model, q.scenario, chips * q.chip.dies);

@@ -157,7 +157,9 @@ TEST(GraphLaw, ResultsOfShippedScenariosAddUp) {
       for (const result::ClassRow& c : r.classes) by_class += c.time.count();
       EXPECT_GE(total * (1 + 1e-9), computing) << where;
       EXPECT_GE(total * (1 + 1e-9), longest) << where;
-      EXPECT_GE(by_class * (1 + 1e-9), total) << where;
+      if (!r.training) {  // a training step is more than its passes (training_test.cpp)
+        EXPECT_GE(by_class * (1 + 1e-9), total) << where;
+      }
       EXPECT_LE(r.matrix_utilisation, 1) << where;
       EXPECT_LE(r.hbm_utilisation, 1) << where;
       EXPECT_LE(r.memory.total(), static_cast<double>(r.memory_capacity.count())) << where;

@@ -369,6 +369,19 @@ TEST_F(Mistakes, TheContradictionsOfAScenarioAreNamed) {
             "test.yaml:6:10: scenario.context: only decode scenarios have cached tokens (leave it out)");
 }
 
+TEST_F(Mistakes, OnlyTrainingHasFailures) {
+  const std::string failures = "failures: {mtbf_per_chip: 5e4 h, checkpoint_write: 10 s, restart: 300 s}\n";
+  EXPECT_EQ(
+      in(FileKind::Scenario, kScenario + failures),
+      "test.yaml:4:8: scenario.phase: only training runs for days and meets failures (leave failures out)");
+  EXPECT_EQ(
+      in(FileKind::Scenario, kScenario + "failures: {mtbf_per_chip: 5e4 h, checkpoint_write: 10 s}\n"),
+      "test.yaml:4:8: scenario.phase: only training runs for days and meets failures (leave failures out)\n"
+      "test.yaml:8:1: scenario.failures.restart: missing required key (from a failure until work goes on: "
+      "detection, "
+      "new nodes, loading)");
+}
+
 TEST_F(Mistakes, TheContradictionsOfAChipAreNamed) {
   EXPECT_EQ(in(FileKind::Chip, kChip + "power:\n  idle: {value: 9 kW, basis: estimate, source: me}\n"),
             "test.yaml:5:9: chip.power.idle: not below the cap (idle < cap)");

@@ -64,7 +64,7 @@ TEST_F(OverrideTest, AWrongUnitGetsTheRightOnes) {
   EXPECT_EQ(setting("chip.l2.latency=5 GHz"),
             "--set chip.l2.latency=5 GHz: chip.l2.latency: cannot read '5 GHz' as time (write a number with "
             "its unit, "
-            "e.g. 2.4 us; units: s, ms, us, ns)");
+            "e.g. 2.4 us; units: s, h, ms, us, ns)");
 }
 
 TEST_F(OverrideTest, NothingIsNoValue) {

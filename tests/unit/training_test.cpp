@@ -194,7 +194,7 @@ TEST(TrainingPasses, NameEachOperatorOfASectionOnce) {
 }
 
 TEST(TrainingPasses, OfConvolutionsHaveThreeTimesTheForwardProducts) {
-  ModelSpec m = model("llama31_8b");
+  ModelSpec m = model("resnet50");
   m.convolutions = {{"first", 1, 3, 64, 7, 2, 112}, {"rest", 4, 64, 64, 3, 1, 56}};
   const TrainingPlan plan = plan_of(m, training_scenario(8, 8, 1));
   const double forward = 2.0 * 8 * (112 * 112 * 64 * 3 * 49 + 4.0 * 56 * 56 * 64 * 64 * 9);
@@ -508,6 +508,10 @@ const Mistake kMistakes[] = {
      [](ScenarioSpec& s, ModelSpec&) { s.training.sharding_group = 3; },
      8,
      {"scenario.training.sharding_group: 3 does not divide 8 replicas (nearest that does: 2 or 4)"}},
+    {"Convolutions",
+     [](ScenarioSpec& s, ModelSpec& m) { m = model("resnet50"), s.sequence = 1, s.parallelism.pp = 2; },
+     2,
+     {"pp 2 x vpp 1; convolutional networks like resnet50 take replicas alone (write 1)"}},
     {"AllAtOnce",
      [](ScenarioSpec& s, ModelSpec&) {
        s.parallelism.tp = 3, s.parallelism.cp = 3, s.batch = 7, s.micro_batch = 2, s.parallelism.ep = 2;

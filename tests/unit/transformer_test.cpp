@@ -81,6 +81,46 @@ INSTANTIATE_TEST_SUITE_P(Models, ShippedModel,
                                          ModelSize{"qwen3_32b", 32.761}, ModelSize{"gpt3_175b", 174.575}),
                          [](const auto& test) { return std::string(test.param.id); });
 
+/// Parameters in all and, of mixtures of experts, those that a token meets, in billions, as published: in the
+/// papers that the models' files name, in model cards, or in the architecture's own name.
+struct PublishedSize {
+  const char* id;
+  double total, active;
+};
+class PublishedModel : public testing::TestWithParam<PublishedSize> {};
+
+TEST_P(PublishedModel, HasItsSize) {
+  const ModelSpec m = test::model(GetParam().id);
+  EXPECT_NEAR(total_parameters(m) * 1e-9, GetParam().total, 0.015 * GetParam().total);
+  if (GetParam().active > 0) {
+    EXPECT_NEAR(active_parameters(m) * 1e-9, GetParam().active, 0.04 * GetParam().active);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+    Models, PublishedModel,
+    testing::Values(PublishedSize{"llama2_7b", 6.74, 0}, PublishedSize{"llama2_13b", 13.02, 0},
+                    PublishedSize{"llama2_70b", 68.98, 0}, PublishedSize{"llama31_405b", 405.85, 0},
+                    PublishedSize{"qwen3_8b", 8.2, 0}, PublishedSize{"qwen25_72b", 72.7, 0},
+                    PublishedSize{"nemotron4_15b", 15.65, 0}, PublishedSize{"nemotron4_340b", 341, 0},
+                    PublishedSize{"palm_540b", 540.35, 0}, PublishedSize{"pangu_ultra_135b", 135, 0},
+                    PublishedSize{"mixtral_8x7b", 46.7, 12.9}, PublishedSize{"mixtral_8x22b", 140.6, 39.1},
+                    PublishedSize{"grok1", 314, 0}, PublishedSize{"qwen3_30b_a3b", 30.5, 3.3},
+                    PublishedSize{"qwen3_235b_a22b", 235, 22}, PublishedSize{"deepseek_v3", 671, 37},
+                    PublishedSize{"kimi_k2", 1040, 32.6}, PublishedSize{"pangu_ultra_moe", 718, 39},
+                    PublishedSize{"bert_large", 0.3351, 0}, PublishedSize{"resnet50", 0.02556, 0},
+                    PublishedSize{"wan21_14b", 14, 0}),
+    [](const auto& test) { return std::string(test.param.id); });
+
+TEST(PublishedModel, OfConvolutionsHasItsWork) {
+  // ResNet-50 v1.5: 4.1 G multiply-adds an image (3.8 of v1, arXiv 1512.03385 table 1, more for the later
+  // stride).
+  double macs = 0;
+  for (const ConvolutionSpec& c : test::model("resnet50").convolutions)
+    macs +=
+        d(c.repeat) * d(c.out_size * c.out_size * c.out_channels) * d(c.in_channels * c.kernel * c.kernel);
+  EXPECT_NEAR(macs * 1e-9, 4.1, 0.05);
+}
+
 TEST(BuildGraph, PrefillHasTwoFlopsPerWeightAndTokenPlusAttention) {
   for (const char* id : {"llama31_8b", "qwen3_32b", "gpt3_175b"}) {
     const ModelSpec m = test::model(id);

@@ -181,7 +181,11 @@ class SchemaWriter : public Fields {
     SchemaWriter entries(provenance_, true);
     for (const std::string_view key : handle.key_choices)
       handle.visit(entries, std::string(key), FieldInfo{key, info.help, false, info.range, info.plain});
-    add(info, {{"type", "object"}, {"additionalProperties", false}, {"properties", entries.properties_}});
+    if (!handle.key_choices.empty())
+      return add(info,
+                 {{"type", "object"}, {"additionalProperties", false}, {"properties", entries.properties_}});
+    handle.visit(entries, "any", FieldInfo{"any", info.help, false, info.range, info.plain});
+    add(info, {{"type", "object"}, {"additionalProperties", entries.properties_["any"]}});
   }
 
  private:

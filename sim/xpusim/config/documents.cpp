@@ -138,6 +138,9 @@ void check_scenario(const ScenarioSpec& s, Reader& r) {
   if (!is_decode && s.context != 0)
     r.report_conflict({"scenario.context", "scenario.phase"}, "only decode scenarios have cached tokens",
                       "leave it out");
+  if (s.phase != Phase::Training && s.failures)
+    r.report_conflict({"scenario.phase"}, "only training runs for days and meets failures",
+                      "leave failures out");
   if (s.phase == Phase::Training && size_of(s.precision.weights) < 2)
     r.report_conflict({"scenario.precision.weights", "scenario.phase"},
                       "training in 8-bit weights is not modelled", "bf16 or fp16");

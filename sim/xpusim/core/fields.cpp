@@ -6,7 +6,7 @@ namespace {
 constexpr UnitName kBytes[] = {{"B", 1},        {"KiB", 0x1p10}, {"MiB", 0x1p20},
                                {"GiB", 0x1p30}, {"TiB", 0x1p40}, {"kB", 1e3},
                                {"MB", 1e6},     {"GB", 1e9},     {"TB", 1e12}};
-constexpr UnitName kSeconds[] = {{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}};
+constexpr UnitName kSeconds[] = {{"s", 1}, {"h", 3600}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}};
 constexpr UnitName kHertz[] = {{"Hz", 1}, {"kHz", 1e3}, {"MHz", 1e6}, {"GHz", 1e9}};
 constexpr UnitName kWatts[] = {{"W", 1}, {"mW", 1e-3}, {"kW", 1e3}, {"MW", 1e6}};
 constexpr UnitName kBytesPerSecond[] = {{"B/s", 1},        {"MB/s", 1e6},     {"GB/s", 1e9},

@@ -61,6 +61,11 @@ void check_model(const ModelSpec& m, const ScenarioSpec& s, Complaints& wrong) {
   if (p.pp * p.vpp > m.layers + 2)  // a stage may hold the embedding or the head alone
     wrong.add(fmt::format("scenario.parallelism.pp: {} stages of {} chunks are more than the {} layers of {}",
                           p.pp, p.vpp, m.layers, m.id));
+  if (!m.convolutions.empty() && p.tp * p.cp * p.pp * p.vpp > 1)
+    wrong.add(fmt::format(
+        "scenario.parallelism: tp {} x cp {} x pp {} x vpp {}; convolutional networks like {} take "
+        "replicas alone (write 1)",
+        p.tp, p.cp, p.pp, p.vpp, m.id));
   wrong.need_divides("parallelism.cp", p.cp, s.sequence, "tokens of a sequence");
   if (p.ep > 1 && !m.experts)
     wrong.add(fmt::format("scenario.parallelism.ep: {}, but {} has no experts (write 1)", p.ep, m.id));

@@ -33,6 +33,14 @@ double saved_per_token(const ModelSpec& m, const TrainingPlan& plan, const Stack
          2 * widths * d(m.experts->shared * m.experts->ffn) / tp;
 }
 
+/// Of one image: each convolution's result, and what its normalisation makes of it, in 16 bits.
+double saved_per_image(const ModelSpec& m) {
+  double bytes = 0;
+  for (const ConvolutionSpec& c : m.convolutions)
+    bytes += 2 * 2 * d(c.repeat) * d(c.out_size * c.out_size) * d(c.out_channels);
+  return bytes;
+}
+
 }  // namespace
 
 MemoryUse training_memory(const ModelSpec& m, const TrainingPlan& plan, const StackSpec& stack,
@@ -70,6 +78,7 @@ MemoryUse training_memory(const ModelSpec& m, const TrainingPlan& plan, const St
   if (plan.sharding == Sharding::Zero3)         // this layer's and the next one's weights
     use.weights += 2 * (held.dense + held.experts) / d(std::max<std::int64_t>(1, m.layers)) * 2;
   use.activations = tokens * (saved * in_flight + largest + logits);
+  if (!m.convolutions.empty()) use.activations = d(plan.micro_batch) * saved_per_image(m);
   return use;
 }
 

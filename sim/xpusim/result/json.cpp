@@ -51,6 +51,23 @@ Json json_of(const Result& r, const TrainingSummary& t) {
           {"parts", std::move(parts)}};
 }
 
+Json json_of(const Result& r, const FailureSummary& f) {
+  return {{"mtbf_s", f.job.mtbf},
+          {"checkpoint_interval_s", f.job.interval},
+          {"checkpoint_write_s", f.job.write},
+          {"restart_s", f.job.restart},
+          {"goodput", f.goodput.work},
+          {"checkpoints", f.goodput.checkpoints},
+          {"lost_work", f.goodput.lost},
+          {"restarts", f.goodput.restarts},
+          {"tokens_per_day", r.tokens_per_s() * f.goodput.work * 86400},
+          {"simulated_days", f.days},
+          {"simulated_goodput", f.simulated.mean.work},
+          {"simulated_standard_error", f.simulated.standard_error},
+          {"simulated_worst_day", f.simulated.worst_day},
+          {"simulated_best_day", f.simulated.best_day}};
+}
+
 Json json_of(const Result& r) {
   Json j = {{"workload", r.workload},
             {"system", r.system},
@@ -73,6 +90,7 @@ Json json_of(const Result& r) {
             {"bound_by", kBoundNames[static_cast<std::size_t>(r.breakdown.largest())]},
             {"breakdown", json_of(r.breakdown)}};
   if (r.training) j["training"] = json_of(r, *r.training);
+  if (r.failures) j["failures"] = json_of(r, *r.failures);
   j["memory"] = {{"capacity_bytes", r.memory_capacity.count()}, {"total_bytes", r.memory.total()},
                  {"weights_bytes", r.memory.weights},           {"kv_cache_bytes", r.memory.kv_cache},
                  {"activations_bytes", r.memory.activations},   {"gradients_bytes", r.memory.gradients},

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "xpusim/chip/kernel.h"
+#include "xpusim/cluster/goodput.h"
 #include "xpusim/cluster/pipeline.h"
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/breakdown.h"
@@ -61,6 +62,14 @@ struct TrainingSummary {
   std::vector<cluster::PassSpan> spans;  ///< of all stages, when asked for
 };
 
+/// What failures leave of a training job's time.
+struct FailureSummary {
+  cluster::FailingJob job;
+  cluster::Goodput goodput;  ///< in closed form
+  cluster::GoodputRun simulated;
+  std::int64_t days = 0;  ///< that were simulated
+};
+
 /// The outcome of one workload on one system. Plain data: writers turn it into text, JSON, a trace.
 struct Result {
   std::string workload;
@@ -80,6 +89,7 @@ struct Result {
   Flops flops;                    ///< of one device
 
   std::optional<TrainingSummary> training;
+  std::optional<FailureSummary> failures;
 
   ops::MemoryUse memory;  ///< of the fullest rank
   Bytes memory_capacity;

@@ -181,6 +181,30 @@ void add_parts(Comparison& c, const std::vector<Result>& results) {
   }
 }
 
+void add_failures(Comparison& c) {
+  const auto row = [&](const std::string& label, const auto& cell) {
+    c.row(label, [cell](const Result& r) { return r.failures ? cell(r, *r.failures) : std::string("-"); });
+  };
+  const auto percent = [](double x) { return fmt::format("{:.2f} %", 100 * x); };
+  c.table.line();
+  row("with failures: goodput",
+      [=](const Result&, const FailureSummary& f) { return percent(f.goodput.work); });
+  row("  tokens a day [G]", [](const Result& r, const FailureSummary& f) {
+    return number(r.tokens_per_s() * f.goodput.work * 86400 * 1e-9);
+  });
+  row("  failures a day", [](const Result&, const FailureSummary& f) { return number(86400 / f.job.mtbf); });
+  row("  checkpoint every [min]",
+      [](const Result&, const FailureSummary& f) { return number(f.job.interval / 60); });
+  row("  writing checkpoints",
+      [=](const Result&, const FailureSummary& f) { return percent(f.goodput.checkpoints); });
+  row("  work lost", [=](const Result&, const FailureSummary& f) { return percent(f.goodput.lost); });
+  row("  restarts", [=](const Result&, const FailureSummary& f) { return percent(f.goodput.restarts); });
+  row("  simulated goodput, worst and best day", [=](const Result&, const FailureSummary& f) {
+    return fmt::format("{}, {} to {}", percent(f.simulated.mean.work), percent(f.simulated.worst_day),
+                       percent(f.simulated.best_day));
+  });
+}
+
 void add_classes(Comparison& c, const std::vector<Result>& results) {
   const auto [scale, unit] = time_unit(results);
   c.table.line();
@@ -207,6 +231,7 @@ std::string to_table(const std::vector<Result>& results) {
   add_speed(c, results);
   add_breakdown(c, results);
   if (results.front().training) add_parts(c, results);
+  if (results.front().failures) add_failures(c);
   if (results.front().operators.size() > 1) add_classes(c, results);
   return c.table.text();
 }

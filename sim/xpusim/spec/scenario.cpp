@@ -62,6 +62,7 @@ void describe(Fields& f, ScenarioSpec& c) {
   f.optional("precision", c.precision, "element types");
   f.optional("parallelism", c.parallelism, "how the work is spread over devices");
   f.optional("training", c.training, "how a training step is carried out");
+  f.optional("failures", c.failures, "training: how often chips fail, and what that costs over days");
   f.optional(
       "recompute", c.recompute,
       "training: what is computed again: nothing, the attention core (selective), whole layers (full), "

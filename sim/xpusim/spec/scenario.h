@@ -1,8 +1,10 @@
 #pragma once
+#include <optional>
 #include <string>
 
 #include "xpusim/core/dtype.h"
 #include "xpusim/core/fields.h"
+#include "xpusim/spec/failures.h"
 
 namespace xpusim {
 
@@ -113,6 +115,7 @@ struct ScenarioSpec {
   PrecisionSpec precision;
   ParallelismSpec parallelism;
   TrainingSpec training;
+  std::optional<FailureSpec> failures;  ///< of training; without them nothing fails
   Recompute recompute = Recompute::None;
   Launch launch = Launch::Graph;
 };
