@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""DeepSeek-V3 on 2,048 H800: GPU-hours per trillion tokens, and the parts of a step, against what was published.
+"""DeepSeek-V3 on 2,048 H800: GPU-hours per trillion tokens and the parts of a step, against publications.
 
-Replays the measured row, runs the scenario as shipped (it fits the memory), and runs it as the row is replayed
-(what the report says is recomputed, without asking whether that fits). The parts are those of arXiv 2505.09343,
-table 4, summed over a rank's passes as DualPipe orders them. Prints Markdown; training_report.py shows it too.
+Replays the measured row, runs the scenario as shipped (it fits the memory), and runs it as the row is
+replayed (recomputing what the report says, without asking whether that fits). The parts are those of
+arXiv 2505.09343, table 4, summed over a rank's passes as DualPipe orders them. Prints Markdown, which
+training_report.py shows too.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SET = "tests/measured/training/nvidia.csv"
 ROW = "dsv3_insights_t4_MPFT"
 SCENARIO = "train_deepseek_v3_2048_h800"
-#: The report recomputes norms and up-projections, and keeps other activations in fp8: without the latter, more memory.
+#: The report recomputes norms and up-projections and keeps other activations in fp8; in bf16 they do not fit.
 AS_REPORTED = (
     "scenario.recompute=selective",
     "scenario.training.recompute_layers=0",

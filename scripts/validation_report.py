@@ -868,7 +868,7 @@ def plot_overview(sets: Sequence[MeasuredSet], fidelities: Sequence[str], path: 
 
 
 def network_section(path: Path) -> str:
-    """What scripts/network_report.py wrote into the document."""
+    """What scripts/network_report.py and, behind it, scripts/training_report.py wrote into the document."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     at = text.find("<!-- network_report: begin -->")
     return "\n" + text[at:] if at >= 0 else ""
@@ -880,7 +880,7 @@ def write(sets: Sequence[MeasuredSet], fidelities: Sequence[str]) -> None:
     PLOTS.mkdir(parents=True, exist_ok=True)
     kept = {"overview.png", *(s.plot for s in usable)}
     for old in PLOTS.glob("*.png"):
-        if old.name not in kept and not old.name.startswith("comm-"):  # those of network_report.py
+        if old.name not in kept and not old.name.startswith(("comm-", "training-")):  # other reports
             old.unlink()
     matplotlib.use("Agg")
     matplotlib.rcParams.update(STYLE)
