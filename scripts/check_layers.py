@@ -27,8 +27,9 @@ LAYERS = {
     "result": "core spec ops mapping chip network cluster",
     "simulate": "core spec ops mapping des chip network cluster result",
     "validation": "core spec ops mapping chip network",
-    "app": "core spec config ops mapping des chip network cluster result simulate validation",
-    "bindings": "core spec config ops mapping des chip network cluster result simulate validation",
+    "frontend": "core spec config ops mapping chip network cluster result simulate validation",
+    "app": "core spec config ops mapping des chip network cluster result simulate validation frontend",
+    "bindings": "core spec config ops mapping des chip network cluster result simulate validation frontend",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 
