@@ -29,8 +29,9 @@ LAYERS = {
     "operator_timer": "core spec ops mapping des chip network cluster result simulate",
     "train": "core spec ops mapping des chip network cluster result simulate operator_timer",
     "validation": "core spec ops mapping chip network cluster result simulate operator_timer train",
-    "app": "core spec config ops mapping des chip network cluster result simulate validation",
-    "bindings": "core spec config ops mapping des chip network cluster result simulate validation",
+    "frontend": "core spec config ops mapping chip network cluster result simulate validation",
+    "app": "core spec config ops mapping des chip network cluster result simulate validation frontend",
+    "bindings": "core spec config ops mapping des chip network cluster result simulate validation frontend",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 
