@@ -24,6 +24,8 @@ double saved_per_token(const ModelSpec& m, const TrainingPlan& plan, const Stack
   if (stack.kernels.dropout) bytes += 2 * hidden / spread;
   bytes += 2 * (d(m.heads) * (query + value) + kv_heads * (query + value)) / tp;
   if (m.latent) bytes += 2 * d(m.latent->q_rank + m.latent->kv_rank + m.latent->rope_dim);
+  if (m.latent && plan.recompute == Recompute::Selective)  // norms and up-projections come again
+    bytes -= 4 * hidden / spread + 2 * d(m.heads) * (2 * query + value) / tp;
   if (stack.kernels.attention == AttentionKernel::Unfused && plan.recompute == Recompute::None)
     bytes += (stack.kernels.dropout ? 5 : 4) * d(m.heads) / tp * d(plan.sequence);
   const double widths = m.ffn_gated ? 3 : 2;  // the products' results and the activation's
