@@ -115,20 +115,23 @@ void collective(const Common& c, const CollectiveArguments& a) {
   const chip::Fidelity fidelity = fidelity_of(c);
   const bool prints = c.json != "-";
   Json results = Json::array();
-  std::vector<result::CurvePoint> curve;
+  result::Curve curve;
   std::string text = sweep ? sweep_head(title_of(inputs, c)) : title_of(inputs, c) + "\n\n";
   const Sizes sizes = sweep ? *sweep : Sizes{inputs.call.size, inputs.call.size};
   for (std::int64_t size = sizes.from.count(); size <= sizes.to.count(); size *= 2) {
     inputs.call.size = Bytes(size);
     const network::CollectiveTime t = frontend::time_of(inputs, fidelity);
     results.push_back(frontend::to_json(inputs.call, t));
-    curve.push_back({static_cast<double>(size), gb(t.bus_bandwidth),
-                     fmt::format("{} {}", enum_name(t.algorithm), t.protocol)});
+    curve.points.push_back({static_cast<double>(size), gb(t.bus_bandwidth),
+                            fmt::format("{} {}", enum_name(t.algorithm), t.protocol)});
     text += sweep ? sweep_line(inputs.call, t, inputs.dtype) : to_text(inputs.call, t);
     if (prints) std::cout << std::exchange(text, {}) << std::flush;
   }
   const Json document = frontend::to_document(inputs, words, fidelity, std::move(results));
-  if (!a.html.empty()) result::write_file(a.html, result::curve_html(title_of(inputs, c), curve));
+  if (!a.html.empty())
+    result::write_file(
+        a.html,
+        result::curve_html({title_of(inputs, c), "message size", "bus bandwidth [GB/s]", true}, {curve}));
   if (c.json == "-")
     std::cout << document.dump(2) << '\n';
   else if (!c.json.empty())

@@ -119,10 +119,48 @@ void print_headline(const Results& results) {
   std::cout << fmt::format("{} ({} fidelity)\n\n", results.front().workload, results.front().fidelity);
 }
 
+void print_candidates(const PlanSearch& s) {
+  std::cout << fmt::format("{} plans timed in closed form, {} refused; the best {}:\n\n", s.tried, s.refused,
+                           s.best.size())
+            << fmt::format("{:>4} {:>4} {:>4} {:>4} {:>4} {:>6} {:>6} {:>10} {:>10} {:>12} {:>7}\n", "tp",
+                           "cp", "pp", "vpp", "ep", "dp", "micro", "bound [s]", "step [s]", "memory [GiB]",
+                           "MFU");
+  for (const PlanCandidate& p : s.best) {
+    const result::Result& r = *p.played;
+    std::cout << fmt::format(
+        "{:>4} {:>4} {:>4} {:>4} {:>4} {:>6} {:>6} {:>10.4g} {:>10.4g} {:>12.1f} {:>5.1f} %\n",
+        r.groups.tensor, r.groups.context, r.groups.pipeline, r.training->chunks, r.groups.expert,
+        r.groups.data, p.micro_batch, p.bound.count(), r.total.count(), r.memory.total() / 0x1p30,
+        100 * r.training->mfu);
+  }
+  std::cout << '\n';
+}
+
+/// The fastest plan of each column.
+void run_searched(const Common& c, const RunArguments& a) {
+  constexpr std::size_t kConfirmed = 10;
+  const bool prints_table = !takes_stdout(c);
+  const config::Library library = open_library(c.data);
+  Results results;
+  for (const std::string& text : a.on.empty() ? std::vector<std::string>{""} : a.on) {
+    const Column column = text.empty() ? Column{} : parse_column(text);
+    auto inputs = frontend::load_scenario(library, a.workload, column.system, overrides_of(c, column));
+    Options options{fidelity_of(c), !c.trace.empty(), true, {}};
+    const PlanSearch search = frontend::search(inputs, kConfirmed, options);
+    if (prints_table) print_candidates(search);
+    results.push_back(frontend::simulate(inputs, library.accuracy(), options));
+    frontend::stamp(results.back(), frontend::resolved(inputs));
+    results.back().variant = column.variant;
+  }
+  if (prints_table) print_headline(results);
+  write_outputs(c, results);
+}
+
 }  // namespace
 
 void run(const Common& c, const RunArguments& a) {
   const bool prints_table = !takes_stdout(c);
+  if (a.automatic) return run_searched(c, a);
   const Results results = run_columns(c, a);
   if (prints_table) print_headline(results);
   write_outputs(c, results);

@@ -53,16 +53,6 @@ ConfigError wrong(const std::string& key, const std::string& text, const std::st
   return ConfigError(Diagnostic{{"collective", 0, 0}, key, "cannot read " + in_quotes(text), hint});
 }
 
-std::vector<std::string> split(const std::string& text, char at) {
-  std::vector<std::string> parts;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(at, begin), text.size());
-    parts.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return parts;
-}
-
 std::int64_t whole(const std::string& key, const std::string& text, const std::string& hint) {
   const auto value = config::parse_integer(text);
   if (!value || *value < 0) throw wrong(key, text, hint);

@@ -47,6 +47,22 @@ result::Result simulate(const ScenarioInputs& in, const AccuracyTable& accuracy,
   return r;
 }
 
+PlanSearch search(ScenarioInputs& in, std::size_t confirmed, const Options& options) {
+  ScenarioSpec& s = in.scenario.value;
+  if (s.phase != Phase::Training)
+    throw InfeasibleError(
+        fmt::format("a search needs a training scenario; the phase is {}", enum_name(s.phase)));
+  const std::int64_t chips = s.chips == 0 ? in.platform.system.value.chips : s.chips;
+  PlanSearch found = search_plans(in.request(), chips * in.platform.chip.value.dies, confirmed, options);
+  const PlanCandidate& best = found.best.front();
+  s.parallelism = best.parallelism;
+  s.micro_batch = best.micro_batch;
+  s.recompute = best.recompute;
+  s.training.recompute_layers = 0;
+  s.training.schedule = PipelineSchedule::Auto;
+  return found;
+}
+
 TraceInputs load_trace(const config::Library& library, const std::string& id, const std::string& system,
                        const config::Overrides& overrides) {
   if (system.empty())

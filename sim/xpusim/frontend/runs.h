@@ -3,6 +3,7 @@
 #include <string>
 
 #include "xpusim/frontend/inputs.h"
+#include "xpusim/search.h"
 #include "xpusim/simulate.h"
 
 /// From loaded inputs to a result with its error bands; the resolved inputs and their hash, for its record.
@@ -20,6 +21,9 @@ struct ScenarioInputs {
 [[nodiscard]] ScenarioInputs load_scenario(const config::Library&, const std::string& id,
                                            const std::string& system, const config::Overrides&);
 [[nodiscard]] result::Result simulate(const ScenarioInputs&, const AccuracyTable&, const Options&);
+
+/// Searches the plan of a training scenario and puts the fastest into it.
+[[nodiscard]] PlanSearch search(ScenarioInputs&, std::size_t confirmed, const Options&);
 
 /// A workload trace and what it runs on.
 struct TraceInputs {
