@@ -16,3 +16,7 @@ echo
 .venv/bin/python scripts/time_command.py taskset -c 0 build/release/xpusim validate --fidelity bound --json - \
   tests/measured/kernels/*/*.csv
 .venv/bin/python scripts/time_command.py .venv/bin/python scripts/validation_report.py --check --fidelity tile --jobs 2
+
+# The Python package, from its wheel: import, one call, sweeps, Dask, a sweep that is killed and resumed.
+scripts/python_env.sh
+build/python/venv/bin/python scripts/bench_python.py

@@ -25,12 +25,14 @@ LAYERS = {
     "network": "core spec ops des",
     "cluster": "core spec ops mapping chip network des",
     "result": "core spec ops mapping chip network cluster",
+    "search": "core spec ops mapping chip network cluster result simulate operator_timer train",
     "simulate": "core spec ops mapping des chip network cluster result operator_timer train",
     "operator_timer": "core spec ops mapping des chip network cluster result simulate",
     "train": "core spec ops mapping des chip network cluster result simulate operator_timer",
     "validation": "core spec ops mapping chip network cluster result simulate operator_timer train",
-    "app": "core spec config ops mapping des chip network cluster result simulate validation",
-    "bindings": "core spec config ops mapping des chip network cluster result simulate validation",
+    "frontend": "core spec config ops mapping chip network cluster result simulate operator_timer train search validation",
+    "app": "core spec config ops mapping des chip network cluster result simulate search validation frontend",
+    "bindings": "core spec config ops mapping des chip network cluster result simulate validation frontend",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 

@@ -54,6 +54,7 @@ else
 fi
 check shellcheck '^(scripts/.*\.sh|\.ci/run)$' shellcheck
 check mypy '^scripts/.*\.py$' mypy --no-error-summary
+check mypy-package '^bindings/xpusim/.*\.pyi?$' mypy --no-error-summary --strict
 check yamllint '^(configs|workloads|tests/scenarios)/.*\.ya?ml$' yamllint --strict
 check cmake-lint '(^|/)CMakeLists\.txt$|\.cmake$' cmake-lint --suppress-decorations --config-files .cmake-format.yaml --
 

@@ -13,6 +13,10 @@ packages=(
   libsystemc-dev libyaml-cpp-dev libfmt-dev libcli11-dev nlohmann-json3-dev
   libgtest-dev libgmock-dev libbenchmark-dev
 )
+# Of the Python package and its tests: headers, a browser for the report, MPI for the pool. What the distribution does
+# not have is left out (Ubuntu has no package of Chromium): the tests that need it then say so.
+extras=(python3-dev chromium openmpi-bin)
+packages+=("${extras[@]}")
 # shellcheck disable=SC2016  # ${...} below is dpkg-query's own syntax
 installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
 missing=()
@@ -32,7 +36,13 @@ if ((${#missing[@]})); then
   echo "setup: installing ${missing[*]}"
   apt=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
   "${apt[@]}" update
-  "${apt[@]}" install -y --no-install-recommends "${missing[@]}"
+  available=()
+  for package in "${missing[@]}"; do
+    if [[ " ${extras[*]} " != *" $package "* ]] || apt-cache show "$package" >/dev/null 2>&1; then
+      available+=("$package")
+    fi
+  done
+  ((${#available[@]} == 0)) || "${apt[@]}" install -y --no-install-recommends "${available[@]}"
 fi
 
 # The stamp names all that the environment was made from: tools, place (its scripts hold absolute paths), Python.

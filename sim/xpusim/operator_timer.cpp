@@ -37,8 +37,8 @@ void cut(std::int64_t& extent, double& work, double limit, std::int64_t grain) {
   extent = kept;
 }
 
-/// A kernel like this one, but no longer than the limits: fewer products or heads first, then fewer tiles (causal
-/// attention keeps its lengths, of which its blocks differ).
+/// A kernel like this one, but no longer than the limits: fewer products or heads first, then fewer tiles
+/// (causal attention keeps its lengths, of which its blocks differ).
 Operator sample_of(const Operator& o) {
   constexpr std::int64_t kTiles = 2048;  // whole waves of tiles more or less
   Operator part = o;

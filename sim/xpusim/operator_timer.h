@@ -9,8 +9,8 @@
 
 namespace xpusim {
 
-/// How a long kernel is timed at tile fidelity: played to its end; or a part of it, whose time over the closed
-/// form's says how the whole relates to its own closed form.
+/// How a long kernel is timed at tile fidelity: played to its end; or a part of it, whose time over the
+/// closed form's says how the whole relates to its own closed form.
 enum class LongKernels : std::uint8_t { Whole, Sampled };
 
 /// Times operators: computation on the chip, collectives on the system. Equal operators are timed once.
@@ -43,7 +43,8 @@ class OperatorTimer {
   bool checks_memory_;
   LongKernels long_kernels_;
   chip::Estimator estimator_, closed_form_;
-  std::map<std::tuple<OpKind, CollectiveShape, std::int64_t, std::int64_t>, network::CollectiveTime> collectives_;
+  std::map<std::tuple<OpKind, CollectiveShape, std::int64_t, std::int64_t>, network::CollectiveTime>
+      collectives_;
 };
 
 }  // namespace xpusim

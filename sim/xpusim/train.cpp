@@ -238,8 +238,8 @@ class TrainingStep {
     return sum;
   }
 
-  /// A kernel over many elements, each on its own: the time of a piece that is long beside its start, as often
-  /// as it fits.
+  /// A kernel over many elements, each on its own: the time of a piece that is long beside its start, as
+  /// often as it fits.
   [[nodiscard]] double time_stream(const Operator& o) {
     constexpr std::int64_t kPiece = 1 << 24;
     if (o.rowwise.cols <= kPiece) return timer_.row(o, plan_.groups).time.count();

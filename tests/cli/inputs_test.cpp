@@ -211,7 +211,7 @@ TEST_F(Inputs, TheDataFolderIsFoundFromAnywhere) {
 TEST_F(Inputs, AWrongDataFolderIsNotReplacedByAnother) {
   expect_refusal(
       {"--data", "nowhere", "list"}, kUsage,
-      "nowhere: no configs/chips in this folder (--data names the folder that holds configs and workloads)");
+      "nowhere: no configs/chips in this folder (name the folder that holds configs and workloads)");
   environment = {{"XPUSIM_DATA", "nowhere"}};
   expect_refusal({"list"}, kUsage,
                  "XPUSIM_DATA=nowhere: no configs/chips in this folder (it names the folder that holds "

@@ -53,6 +53,28 @@ TEST_F(OverrideTest, LeavesOtherFilesAlone) {
   EXPECT_EQ(to_json(describer(chip.value)), to_json(describer(plain.value)));
 }
 
+TEST_F(OverrideTest, DoNotStayOnFilesThatAreReadOnce) {
+  const Library once = library().read_once();
+  for (const char* clock : {"1 GHz", "2 GHz", ""}) {
+    const Overrides overrides =
+        *clock == '\0' ? Overrides{} : Overrides{{"chip.clock.max", clock}, {"chip.cores.count", "7"}};
+    auto kept = once.chip("h100_sxm", overrides);
+    auto fresh = library().chip("h100_sxm", overrides);
+    EXPECT_EQ(to_json(describer(kept.value)), to_json(describer(fresh.value))) << clock;
+  }
+}
+
+TEST_F(OverrideTest, AFileReadOnceIsAsItWasThen) {
+  write(FileKind::Model, kModel);
+  const Library once = library().read_once();
+  EXPECT_EQ(once.model("test").value.layers, 2);
+  std::string deeper = kModel;
+  deeper.replace(deeper.find("layers: 2"), 9, "layers: 3");
+  write(FileKind::Model, deeper);
+  EXPECT_EQ(once.model("test").value.layers, 2);
+  EXPECT_EQ(library().model("test").value.layers, 3);
+}
+
 TEST_F(OverrideTest, AMisspeltKeyGetsTheNearestOne) {
   EXPECT_EQ(setting("chip.hbm.bandwith=5 TB/s"),
             "--set chip.hbm.bandwith=5 TB/s: chip.hbm.bandwith: unknown key (did you mean 'bandwidth'?)");

@@ -411,6 +411,15 @@ TEST(TrainingMemory, RecomputationKeepsOnlyTheLayersInputs) {
   EXPECT_NEAR(per_sbh(m, s, plain_stack()), 2, 1e-9);
 }
 
+TEST(TrainingMemory, SelectiveRecomputationOfLatentsKeepsThemAndTheHeadsResult) {
+  const ModelSpec m = model("deepseek_v3");
+  ScenarioSpec s = training_scenario(8, 1, 1024);
+  const double kept = per_sbh(m, s, plain_stack());
+  s.recompute = Recompute::Selective;
+  // Two norms' results, and 128 heads' queries and keys of 192 and values of 128 elements.
+  EXPECT_NEAR(kept - per_sbh(m, s, plain_stack()), 2 * (2.0 * 7168 + 128 * (2 * 192 + 128)) / 7168, 1e-9);
+}
+
 // ---- mistakes
 
 struct Mistake {

@@ -11,10 +11,9 @@
 #include "xpusim/app/progress.h"
 #include "xpusim/config/describe.h"
 #include "xpusim/core/error.h"
-#include "xpusim/core/hash.h"
 #include "xpusim/core/text.h"
+#include "xpusim/frontend/runs.h"
 #include "xpusim/ops/training.h"
-#include "xpusim/result/version.h"
 
 namespace xpusim::app {
 namespace {
@@ -24,27 +23,6 @@ using Results = std::vector<result::Result>;
 Options options_of(const Common& c, Progress& progress) {
   return {fidelity_of(c), !c.trace.empty(), true,
           [&progress](std::size_t done, std::size_t all) { progress.show(done, all); }};
-}
-
-template <class T>
-std::string resolved(std::string_view kind, config::Loaded<T>& loaded) {
-  return fmt::format("# {}\n{}", kind,
-                     config::to_yaml(config::describer(loaded.value), std::string(kind), nullptr));
-}
-
-void stamp(result::Result& r, std::string config) {
-  r.config = std::move(config);
-  r.config_hash = Hasher().add(r.config).add(r.fidelity).add(result::version()).hex();
-}
-
-/// Each override must have reached a file that the command reads.
-void refuse_unused(const config::Overrides& overrides, const std::vector<std::string_view>& used) {
-  for (const config::Override& o : overrides) {
-    const std::string root = o.path.substr(0, o.path.find('.'));
-    if (std::find(used.begin(), used.end(), root) == used.end())
-      throw ConfigError(
-          Diagnostic{{o.where(), 0, 0}, o.path, "this command reads no " + root, "it reads " + join(used)});
-  }
 }
 
 /// Does a document take stdout, instead of the tables for people?
@@ -94,58 +72,37 @@ void export_graph(const Common& c, const Request& q) {
                enum_name(q.scenario.launch));
 }
 
+config::Overrides overrides_of(const Common& c, const Column& column) {
+  config::Overrides overrides = app::overrides_of(c);
+  overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
+  return overrides;
+}
+
 result::Result run_scenario(const config::Library& library, const Common& c, const std::string& id,
                             const Column& column) {
-  config::Overrides overrides = overrides_of(c);
-  overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
-  auto scenario = library.scenario(id, overrides);
-  auto model = library.model({scenario.value.model, scenario, "scenario.model"}, overrides);
-  const config::Reference system = column.system.empty()
-                                       ? config::Reference(scenario.value.system, scenario, "scenario.system")
-                                       : config::Reference(column.system);
-  Platform p = load_platform(library, system, overrides);
-  Request request{p.chip.value, p.system.value, model.value, scenario.value, {}};
-  std::string inputs = resolved("scenario", scenario) + resolved("model", model);
-  if (scenario.value.phase == Phase::Training) {
-    auto stack =
-        library.stack({scenario.value.training.stack, scenario, "scenario.training.stack"}, overrides);
-    request.stack = stack.value;
-    inputs += resolved("stack", stack);
-  }
-  Progress progress(p.system.value.id, "operators");
-  result::Result r = simulate(request, options_of(c, progress));
-  result::apply_accuracy(r, library.accuracy(), p.chip.value);
-  stamp(r, inputs + resolved("system", p.system) + resolved("chip", p.chip));
-  if (!c.export_graph.empty()) export_graph(c, request);
+  const auto inputs = frontend::load_scenario(library, id, column.system, overrides_of(c, column));
+  Progress progress(inputs.platform.system.value.id, "operators");
+  result::Result r = frontend::simulate(inputs, library.accuracy(), options_of(c, progress));
+  frontend::stamp(r, frontend::resolved(inputs));
+  if (!c.export_graph.empty()) export_graph(c, inputs.request());
   return r;
 }
 
 result::Result run_trace(const config::Library& library, const Common& c, const std::string& id,
                          const Column& column) {
-  if (column.system.empty())
-    throw ConfigError(Diagnostic{{id, 0, 0},
-                                 "",
-                                 "a workload trace names no system",
-                                 "give one with --on SYSTEM (xpusim list systems)"});
   if (!c.export_graph.empty())
     throw ConfigError(Diagnostic{
         {id, 0, 0}, "", "--export-graph writes a scenario's operators", "this is a trace already"});
-  config::Overrides overrides = overrides_of(c);
-  overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
-  refuse_unused(overrides, {"chip", "system"});
-  auto trace = library.trace(id);
-  Platform p = load_platform(library, column.system, overrides);
-  Progress progress(p.system.value.id, "operators");
-  result::Result r =
-      simulate(trace.value, p.chip.value, p.system.value, Launch::Graph, options_of(c, progress));
-  result::apply_accuracy(r, library.accuracy(), p.chip.value);
-  stamp(r, resolved("trace", trace) + resolved("system", p.system) + resolved("chip", p.chip));
+  const auto inputs = frontend::load_trace(library, id, column.system, overrides_of(c, column));
+  Progress progress(inputs.platform.system.value.id, "operators");
+  result::Result r = frontend::simulate(inputs, library.accuracy(), options_of(c, progress));
+  frontend::stamp(r, frontend::resolved(inputs));
   return r;
 }
 
 Results run_columns(const Common& c, const RunArguments& a) {
   const config::Library library = open_library(c.data);
-  const bool trace = is_trace(library, a.workload);
+  const bool trace = frontend::is_trace(library, a.workload);
   std::vector<Column> columns;
   for (const std::string& text : a.on) columns.push_back(parse_column(text));
   if (columns.empty()) columns.emplace_back();
@@ -162,10 +119,48 @@ void print_headline(const Results& results) {
   std::cout << fmt::format("{} ({} fidelity)\n\n", results.front().workload, results.front().fidelity);
 }
 
+void print_candidates(const PlanSearch& s) {
+  std::cout << fmt::format("{} plans timed in closed form, {} refused; the best {}:\n\n", s.tried, s.refused,
+                           s.best.size())
+            << fmt::format("{:>4} {:>4} {:>4} {:>4} {:>4} {:>6} {:>6} {:>10} {:>10} {:>12} {:>7}\n", "tp",
+                           "cp", "pp", "vpp", "ep", "dp", "micro", "bound [s]", "step [s]", "memory [GiB]",
+                           "MFU");
+  for (const PlanCandidate& p : s.best) {
+    const result::Result& r = *p.played;
+    std::cout << fmt::format(
+        "{:>4} {:>4} {:>4} {:>4} {:>4} {:>6} {:>6} {:>10.4g} {:>10.4g} {:>12.1f} {:>5.1f} %\n",
+        r.groups.tensor, r.groups.context, r.groups.pipeline, r.training->chunks, r.groups.expert,
+        r.groups.data, p.micro_batch, p.bound.count(), r.total.count(), r.memory.total() / 0x1p30,
+        100 * r.training->mfu);
+  }
+  std::cout << '\n';
+}
+
+/// The fastest plan of each column.
+void run_searched(const Common& c, const RunArguments& a) {
+  constexpr std::size_t kConfirmed = 10;
+  const bool prints_table = !takes_stdout(c);
+  const config::Library library = open_library(c.data);
+  Results results;
+  for (const std::string& text : a.on.empty() ? std::vector<std::string>{""} : a.on) {
+    const Column column = text.empty() ? Column{} : parse_column(text);
+    auto inputs = frontend::load_scenario(library, a.workload, column.system, overrides_of(c, column));
+    Options options{fidelity_of(c), !c.trace.empty(), true, {}};
+    const PlanSearch search = frontend::search(inputs, kConfirmed, options);
+    if (prints_table) print_candidates(search);
+    results.push_back(frontend::simulate(inputs, library.accuracy(), options));
+    frontend::stamp(results.back(), frontend::resolved(inputs));
+    results.back().variant = column.variant;
+  }
+  if (prints_table) print_headline(results);
+  write_outputs(c, results);
+}
+
 }  // namespace
 
 void run(const Common& c, const RunArguments& a) {
   const bool prints_table = !takes_stdout(c);
+  if (a.automatic) return run_searched(c, a);
   const Results results = run_columns(c, a);
   if (prints_table) print_headline(results);
   write_outputs(c, results);
@@ -175,24 +170,18 @@ void op(const Common& c, const OpArguments& a) {
   const bool prints_table = !takes_stdout(c);
   const config::Library library = open_library(c.data);
   const config::Overrides overrides = overrides_of(c);
-  refuse_unused(overrides, {"chip"});
-  Operator o = parse_operator(a.kind, a.parameters);
-  if (is_collective(o.kind))
-    throw ConfigError(Diagnostic{{"op " + a.kind, 0, 0},
-                                 "",
-                                 "a collective runs on a system, not on one chip",
-                                 "xpusim collective --system SYSTEM, or a workload trace"});
-  auto chip = library.chip(a.chip, overrides);
-  Results results{simulate(o, chip.value, a.eager ? Launch::Eager : Launch::Graph,
-                           Options{fidelity_of(c), !c.trace.empty(), true, {}})};
-  result::apply_accuracy(results.front(), library.accuracy(), chip.value);
-  stamp(results.front(), resolved("chip", chip) + config::to_yaml(config::describer(o), "op", nullptr));
+  frontend::refuse_unused(overrides, {"chip"});
+  const Operator o = frontend::parse_operator(a.kind, a.parameters);
+  const ChipSpec chip = library.chip(a.chip, overrides).value;
+  Results results{frontend::simulate(o, chip, a.eager ? Launch::Eager : Launch::Graph, library.accuracy(),
+                                     Options{fidelity_of(c), !c.trace.empty(), true, {}})};
+  frontend::stamp(results.front(), frontend::resolved(o, chip));
   if (prints_table) {
     const result::OperatorRow& row = results.front().operators.front();
     print_headline(results);
     std::cout << fmt::format("tiling {}, clock {:.3f} GHz, HBM {:.4g} MB, lower bound {:.4g} us\n\n",
                              row.detail, row.clock.count() / 1e9, row.hbm_bytes / 1e6,
-                             chip::lower_bound(o, chip.value).count() * 1e6);
+                             chip::lower_bound(o, chip).count() * 1e6);
   }
   write_outputs(c, results);
 }
@@ -232,7 +221,7 @@ void config_show(const Common& c, const ConfigArguments& a) {
   const config::Library library = open_library(c.data);
   const config::Overrides overrides = overrides_of(c);
   const auto kind = config::file_kind(a.kind);
-  refuse_unused(overrides, {a.kind});
+  frontend::refuse_unused(overrides, {a.kind});
   const auto show = [&](auto loaded) {
     std::cout << config::to_yaml(config::describer(loaded.value), a.kind,
                                  a.origin ? &loaded.leaves : nullptr);

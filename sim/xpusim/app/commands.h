@@ -14,6 +14,7 @@ struct Common {
 };
 
 struct RunArguments {
+  bool automatic = false;  ///< search the plan of a training scenario
   std::string workload;
   std::vector<std::string> on;  ///< columns; none: the scenario's own system
 };

@@ -1,65 +1,18 @@
 #include "xpusim/app/inputs.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <array>
-#include <cstdlib>
 #include <filesystem>
 
 #include "xpusim/core/error.h"
-#include "xpusim/core/text.h"
+#include "xpusim/frontend/inputs.h"
 
 namespace xpusim::app {
 namespace fs = std::filesystem;
-namespace {
-
-bool is_library(const fs::path& root) {
-  std::error_code none;
-  return fs::is_directory(root / "configs" / "chips", none);
-}
-
-/// Relative to the working folder where it is inside.
-fs::path readable(const fs::path& place) {
-  std::error_code none;
-  const fs::path normal = place.lexically_normal();
-  const fs::path relative = normal.lexically_proximate(fs::current_path(none));
-  return relative.begin() != relative.end() && *relative.begin() == ".." ? normal : relative;
-}
-
-void add_entry(config::Node& map, const std::string& key, const std::string& text) {
-  config::Node value;
-  value.kind = config::Node::Kind::Scalar;
-  value.text = text;
-  value.where = map.where;
-  map.entries.push_back({key, map.where, std::move(value)});
-}
-
-}  // namespace
 
 config::Library open_library(const std::string& given) {
-  if (!given.empty()) {
-    if (is_library(given)) return config::Library(given);
-    throw ConfigError(Diagnostic{{given, 0, 0},
-                                 "",
-                                 "no configs/chips in this folder",
-                                 "--data names the folder that holds configs and workloads"});
-  }
-  if (const char* from_environment = std::getenv("XPUSIM_DATA")) {
-    if (is_library(from_environment)) return config::Library(from_environment);
-    throw ConfigError(Diagnostic{{fmt::format("XPUSIM_DATA={}", from_environment), 0, 0},
-                                 "",
-                                 "no configs/chips in this folder",
-                                 "it names the folder that holds configs and workloads"});
-  }
   std::error_code none;
   const fs::path executable = fs::read_symlink("/proc/self/exe", none);
-  const std::array<fs::path, 3> places = {executable.parent_path() / ".." / "share" / "xpusim",
-                                          XPUSIM_SOURCE_ROOT, XPUSIM_INSTALL_ROOT};
-  for (const fs::path& place : places)
-    if (is_library(place)) return config::Library(readable(place));
-  throw ConfigError(Diagnostic{
-      {"xpusim", 0, 0}, "", "cannot find configs and workloads", "set XPUSIM_DATA or give --data DIR"});
+  return frontend::open_library(
+      given, {executable.parent_path() / ".." / "share" / "xpusim", XPUSIM_SOURCE_ROOT, XPUSIM_INSTALL_ROOT});
 }
 
 config::Overrides overrides_of(const Common& c) {
@@ -86,77 +39,6 @@ Column parse_column(const std::string& text) {
     comma = next;
   }
   return c;
-}
-
-Platform load_platform(const config::Library& library, const config::Reference& system,
-                       const config::Overrides& overrides) {
-  Platform p;
-  p.system = library.system(system, overrides);
-  const SystemSpec& s = p.system.value;
-  if (s.chip.empty())
-    throw ConfigError(Diagnostic{{p.system.file, 0, 0},
-                                 "system.chip",
-                                 fmt::format("{} names no chip", s.id),
-                                 "it serves `xpusim collective` only"});
-  p.chip = library.chip({s.chip, p.system, "system.chip"}, overrides);
-  const std::int64_t devices = s.chips * p.chip.value.dies;
-  if (const std::string path = fmt::format("system.levels[{}].endpoints", s.levels.size() - 1);
-      s.levels.back().endpoints < devices)
-    throw ConfigError(
-        Diagnostic{p.system.leaves.at(path).where.location(), path,
-                   fmt::format("the outermost level joins {} endpoints", s.levels.back().endpoints),
-                   fmt::format("{} chips of {} dies are {} devices", s.chips, p.chip.value.dies, devices)});
-  return p;
-}
-
-config::Node tree_of_words(const std::string& command, const std::vector<std::string>& words,
-                           const std::vector<std::string_view>& refused) {
-  config::Mark where;
-  where.file = std::make_shared<const std::string>(command);
-  config::Node root;
-  root.kind = config::Node::Kind::Map;
-  root.where = where;
-  std::vector<Diagnostic> wrong;
-  for (const std::string& word : words) {
-    const std::size_t equals = word.find('=');
-    const std::string key = word.substr(0, equals);
-    if (equals == std::string::npos || key.empty())
-      wrong.push_back({where.location(), printable(word), "no key=value", "e.g. m=4096"});
-    else if (std::find(refused.begin(), refused.end(), key) != refused.end())
-      wrong.push_back({where.location(), key, "not a parameter of a single operator", "leave it out"});
-    else if (root.find(key) != nullptr)
-      wrong.push_back({where.location(), printable(key), "given twice", "once each"});
-    else
-      add_entry(root, key, word.substr(equals + 1));
-  }
-  if (!wrong.empty()) throw ConfigError(std::move(wrong));
-  return root;
-}
-
-Operator parse_operator(const std::string& kind, const std::vector<std::string>& words) {
-  config::Node root = tree_of_words("op " + kind, words, {"name", "op", "after"});
-  add_entry(root, "name", kind + " " + join(views(words), " "));
-  add_entry(root, "op", kind);
-  return config::read_operator(root);
-}
-
-bool is_trace(const config::Library& library, const std::string& id_or_path) {
-  if (config::is_path(id_or_path)) return config::read_yaml(id_or_path).find("sections") != nullptr;
-  const auto contains = [&](const std::vector<std::string>& ids) {
-    return std::find(ids.begin(), ids.end(), id_or_path) != ids.end();
-  };
-  std::vector<std::string> known = library.list(config::FileKind::Trace);
-  if (contains(known)) return true;
-  const auto scenarios = library.list(config::FileKind::Scenario);
-  if (contains(scenarios)) return false;
-  known.insert(known.begin(), scenarios.begin(), scenarios.end());
-  const auto names = views(known);
-  const auto near = nearest(id_or_path, names);
-  throw ConfigError(
-      Diagnostic{{id_or_path, 0, 0},
-                 "",
-                 "no such scenario or trace",
-                 (near.empty() ? "" : fmt::format("did you mean '{}'? ", near)) + "known: " + join(names)});
 }
 
 }  // namespace xpusim::app

@@ -5,6 +5,7 @@
 
 #include "xpusim/app/collective.h"
 #include "xpusim/app/commands.h"
+#include "xpusim/app/scale.h"
 #include "xpusim/app/validate.h"
 #include "xpusim/core/error.h"
 #include "xpusim/result/version.h"
@@ -35,6 +36,9 @@ void add_run(CLI::App& app, Common& c, RunArguments& a) {
       ->allow_extra_args(false);
   run_command->add_option("--export-graph", c.export_graph,
                           "write the scenario's operators as a workload trace");
+  run_command->add_flag(
+      "--auto", a.automatic,
+      "training: search the parallelism, micro-batch and recomputation that fit and are fastest");
   add_common(*run_command, c);
   run_command->callback([&c, &a] { run(c, a); });
 
@@ -78,6 +82,24 @@ void add_collective(CLI::App& app, Common& c, CollectiveArguments& a) {
       ->check(CLI::IsMember({"bound", "tile"}));
   command->add_option("--json", c.json, "write the result as JSON to a file, or to stdout with -");
   command->callback([&c, &a] { collective(c, a); });
+}
+
+void add_scale(CLI::App& app, Common& c, ScaleArguments& a) {
+  CLI::App* command = app.add_subcommand("scale", "run a training scenario on more and more chips");
+  command->add_option("scenario", a.scenario, "id or file of a training scenario")->required();
+  command->add_option("--chips", a.chips, "numbers of chips, rising: 8,64,512")->required();
+  command
+      ->add_option("--on", a.on,
+                   "system, with what-if values after commas; the first is what others are compared with")
+      ->allow_extra_args(false);
+  CLI::Option* weak = command->add_flag("--weak", a.weak, "the batch grows with the chips (default)");
+  command->add_flag("--strong", a.strong, "the batch stays")->excludes(weak);
+  command->add_option("--set", c.set, "replace a value: path=value (repeatable)")->allow_extra_args(false);
+  command->add_option("--fidelity", c.fidelity, "bound: closed form; tile: event-driven (default)")
+      ->check(CLI::IsMember({"bound", "tile"}));
+  command->add_option("--json", c.json, "write the curves as JSON to a file, or to stdout with -");
+  command->add_option("--html", a.html, "write the curves as one page");
+  command->callback([&c, &a] { scale(c, a); });
 }
 
 void add_validate(CLI::App& app, Common& c, ValidateArguments& a) {
@@ -131,12 +153,14 @@ int run_command_line(int argc, char** argv) {
   ConfigArguments config_arguments;
   ValidateArguments validate_arguments;
   CollectiveArguments collective_arguments;
+  ScaleArguments scale_arguments;
   std::string list_kind;
   app.add_option("--data", common.data,
                  "folder that holds configs/ and workloads/ (default: $XPUSIM_DATA, or as installed)");
   add_run(app, common, run_arguments);
   add_op(app, common, op_arguments);
   add_collective(app, common, collective_arguments);
+  add_scale(app, common, scale_arguments);
   add_validate(app, common, validate_arguments);
   CLI::App* list_command =
       app.add_subcommand("list", "list the known chips, systems, stacks, models, scenarios and traces");

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "xpusim/core/text.h"
 
@@ -54,6 +56,11 @@ Node with_base(FileKind kind, const std::string& file, std::vector<std::string>&
   return under;
 }
 
+Node with_base(FileKind kind, const std::string& file) {
+  std::vector<std::string> chain;
+  return with_base(kind, file, chain);
+}
+
 /// Is it "key" or "key[2]", with further such parts after dots?
 bool is_value_path(std::string_view path) {
   const auto is_word = [](std::string_view text) {
@@ -100,6 +107,26 @@ bool is_path(const std::string& id_or_path) {
   return id_or_path.find('/') != std::string::npos || id_or_path.ends_with(".yaml");
 }
 
+class Library::Trees {
+ public:
+  Node get(FileKind kind, const std::string& file) {
+    const std::lock_guard lock(mutex_);
+    const auto known = trees_.find({kind, file});
+    if (known != trees_.end()) return known->second;
+    return trees_.emplace(std::pair(kind, file), with_base(kind, file)).first->second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::pair<FileKind, std::string>, Node> trees_;
+};
+
+Library Library::read_once() const {
+  Library same(root_);
+  same.trees_ = std::make_shared<Trees>();
+  return same;
+}
+
 std::vector<std::string> Library::list(FileKind kind) const { return ids_in(root_ / folder(kind)); }
 
 std::string Library::find(FileKind kind, const Reference& r) const {
@@ -115,8 +142,7 @@ std::string Library::find(FileKind kind, const Reference& r) const {
 }
 
 Node Library::tree(FileKind kind, const std::string& file, const Overrides& overrides) const {
-  std::vector<std::string> chain;
-  Node root = with_base(kind, file, chain);
+  Node root = trees_ ? trees_->get(kind, file) : with_base(kind, file);
   for (const Override& o : overrides) {
     if (o.path.substr(0, o.path.find('.')) != kind_name(kind)) continue;
     const auto where = std::make_shared<const std::string>(o.where());

@@ -1,5 +1,6 @@
 #pragma once
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,9 @@ struct Reference {
 class Library {
  public:
   explicit Library(std::filesystem::path root) : root_(std::move(root)) {}
+  /// The same files, each read and parsed at its first use only: for many loads of what does not change.
+  /// Several threads may use it at once.
+  [[nodiscard]] Library read_once() const;
 
   [[nodiscard]] std::vector<std::string> list(FileKind) const;
   /// The file of an id or path. Throws ConfigError with the known ids.
@@ -59,10 +63,13 @@ class Library {
   [[nodiscard]] const std::filesystem::path& root() const { return root_; }
 
  private:
+  class Trees;  ///< of the files that were read, each over its base chain
+
   /// The file's tree, over its base chain, with the overrides of its kind on top.
   [[nodiscard]] Node tree(FileKind, const std::string& file, const Overrides&) const;
 
   std::filesystem::path root_;
+  std::shared_ptr<Trees> trees_;  ///< nothing: files are read anew each time
 };
 
 /// Is it written as the path of a file, not as an id?

@@ -19,4 +19,7 @@ namespace xpusim {
 [[nodiscard]] std::string join(std::span<const std::string_view> words, std::string_view separator = ", ");
 [[nodiscard]] std::vector<std::string_view> views(const std::vector<std::string>& words);
 
+/// The parts of a text between the given characters; an empty text is one empty part.
+[[nodiscard]] std::vector<std::string> split(const std::string& text, char at);
+
 }  // namespace xpusim

@@ -469,9 +469,9 @@ class PassBuilder {
     if (plan_.groups.expert == 1) return;
     const double element = kind == OpKind::Dispatch && is_8bit() && name == "dispatch" ? 1 : 2;
     const double bytes = d(own_tokens_) * d(m_.experts->per_token) * d(m_.hidden) * element;
-    CollectiveShape& c = collective(name, kind, bytes * plan_.expert_imbalance, RankGroup::Expert,
-                                    plan_.overlap.experts)
-                             .collective;
+    CollectiveShape& c =
+        collective(name, kind, bytes * plan_.expert_imbalance, RankGroup::Expert, plan_.overlap.experts)
+            .collective;
     c.library = stack_.expert_library;
     c.copies = m_.experts->per_token;
     c.max_nodes = m_.experts->max_nodes;

@@ -24,13 +24,18 @@ double saved_per_token(const ModelSpec& m, const TrainingPlan& plan, const Stack
   if (stack.kernels.dropout) bytes += 2 * hidden / spread;
   bytes += 2 * (d(m.heads) * (query + value) + kv_heads * (query + value)) / tp;
   if (m.latent) bytes += 2 * d(m.latent->q_rank + m.latent->kv_rank + m.latent->rope_dim);
+  if (m.latent && plan.recompute == Recompute::Selective)  // norms and up-projections come again
+    bytes -= 4 * hidden / spread + 2 * d(m.heads) * (2 * query + value) / tp;
   if (stack.kernels.attention == AttentionKernel::Unfused && plan.recompute == Recompute::None)
     bytes += (stack.kernels.dropout ? 5 : 4) * d(m.heads) / tp * d(plan.sequence);
   const double widths = m.ffn_gated ? 3 : 2;  // the products' results and the activation's
   if (kind == LayerKind::Dense) return bytes + 2 * widths * d(m.ffn) / tp;
   const double copies = d(m.experts->per_token) * plan.expert_imbalance / spread;
-  return bytes + copies * (2 * widths * d(m.experts->ffn) + 2 * hidden) +
-         2 * widths * d(m.experts->shared * m.experts->ffn) / tp;
+  // Inputs of 8-bit products stay in 8 bits; selective recomputation takes the activations again, too.
+  const double element = size_of(plan.precision.activations) < 2 ? 1 : 2;
+  const double kept = widths - (m.latent && plan.recompute == Recompute::Selective ? 1 : 0);
+  return bytes + copies * element * (kept * d(m.experts->ffn) + hidden) +
+         element * kept * d(m.experts->shared * m.experts->ffn) / tp;
 }
 
 /// Of one image: each convolution's result, and what its normalisation makes of it, in 16 bits.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <utility>
 
 namespace xpusim::result {
 namespace {
@@ -32,14 +34,20 @@ std::string size_text(double bytes) {
   return fmt::format("{:g} {}", bytes, kUnits[unit]);
 }
 
-std::string grid(const Axis& x, const Axis& y) {
+/// Okabe and Ito's colours, which colour-blind readers tell apart.
+constexpr std::array<const char*, 6> kColours = {"#0072b2", "#d55e00", "#009e73",
+                                                 "#cc79a7", "#e69f00", "#56b4e9"};
+
+std::string x_text(double x, bool is_bytes) { return is_bytes ? size_text(x) : fmt::format("{:g}", x); }
+
+std::string grid(const Axis& x, const Axis& y, bool x_is_bytes) {
   std::string svg;
   for (double e = x.low; e <= x.high; e += std::max(1.0, std::ceil((x.high - x.low) / 8))) {
     const double at = x.at(std::pow(x.base, e));
     svg += fmt::format("<line x1='{0:.1f}' y1='{1:.1f}' x2='{0:.1f}' y2='{2:.1f}' class='grid'/>", at, y.from,
                        y.to) +
            fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='middle'>{}</text>", at, y.from + 16,
-                       size_text(std::pow(x.base, e)));
+                       x_text(std::pow(x.base, e), x_is_bytes));
   }
   for (double e = y.low; e <= y.high; ++e) {
     const double at = y.at(std::pow(y.base, e));
@@ -51,29 +59,49 @@ std::string grid(const Axis& x, const Axis& y) {
   return svg;
 }
 
+std::string drawn(const Curve& c, const char* colour, const Axis& x, const Axis& y, const CurvePage& page) {
+  std::string line, dots;
+  for (const CurvePoint& p : c.points) {
+    line += fmt::format("{}{:.1f},{:.1f}", line.empty() ? "" : " ", x.at(p.x), y.at(p.y));
+    dots += fmt::format(
+        "<circle cx='{:.1f}' cy='{:.1f}' r='3' fill='{}'><title>{}{}{}: {:.4g}, {}</title></circle>",
+        x.at(p.x), y.at(p.y), colour, c.name, c.name.empty() ? "" : ", ", x_text(p.x, page.x_is_bytes), p.y,
+        p.label);
+  }
+  return fmt::format("<polyline points='{}' stroke='{}'/>{}", line, colour, dots);
+}
+
+/// The least and the most of a coordinate over all points.
+template <class Get>
+std::pair<double, double> extremes(const std::vector<Curve>& curves, const Get& get) {
+  std::pair<double, double> range{std::numeric_limits<double>::infinity(), 0};
+  for (const Curve& c : curves)
+    for (const CurvePoint& p : c.points)
+      range = {std::min(range.first, get(p)), std::max(range.second, get(p))};
+  return range;
+}
+
 }  // namespace
 
-std::string curve_html(const std::string& title, const std::vector<CurvePoint>& points) {
-  double least = points.front().gb_per_s, most = least;
-  for (const CurvePoint& p : points) {
-    least = std::min(least, p.gb_per_s);
-    most = std::max(most, p.gb_per_s);
-  }
-  const Axis x = axis_of(2, points.front().bytes, points.back().bytes, kMargin, kWidth - kMargin);
+std::string curve_html(const CurvePage& page, const std::vector<Curve>& curves) {
+  const auto [left, right] = extremes(curves, [](const CurvePoint& p) { return p.x; });
+  const auto [least, most] = extremes(curves, [](const CurvePoint& p) { return p.y; });
+  const Axis x = axis_of(2, left, right, kMargin, kWidth - kMargin);
   const Axis y = axis_of(10, least, most, kHeight - kMargin, kMargin / 2);
-  std::string line, dots;
-  for (const CurvePoint& p : points) {
-    line += fmt::format("{}{:.1f},{:.1f}", line.empty() ? "" : " ", x.at(p.bytes), y.at(p.gb_per_s));
-    dots += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='3'><title>{}: {:.4g} GB/s, {}</title></circle>",
-                        x.at(p.bytes), y.at(p.gb_per_s), size_text(p.bytes), p.gb_per_s, p.label);
+  std::string lines, legend;
+  for (std::size_t i = 0; i < curves.size(); ++i) {
+    const char* colour = kColours[i % kColours.size()];
+    lines += drawn(curves[i], colour, x, y, page);
+    if (!curves[i].name.empty())
+      legend += fmt::format("<span style='color:{}'>&#9679;</span> {} ", colour, curves[i].name);
   }
   return fmt::format(
       "<!doctype html><html lang='en'><meta charset='utf-8'><title>{0}</title><style>body{{font:14px/1.5 "
       "system-ui,sans-serif;margin:2em auto;max-width:60em;color:#222}}svg{{font-size:11px}}"
-      ".grid{{stroke:#e4e4e4}}polyline{{fill:none;stroke:#0072b2}}circle{{fill:#0072b2}}</style><h1>{0}</h1>"
-      "<p>bus bandwidth [GB/s] over message size</p><svg width='{1}' height='{2}' role='img' "
-      "aria-label='bus bandwidth over message size'>{3}<polyline points='{4}'/>{5}</svg></html>\n",
-      title, kWidth, kHeight, grid(x, y), line, dots);
+      ".grid{{stroke:#e4e4e4}}polyline{{fill:none}}</style><h1>{0}</h1>"
+      "<p>{5} over {6} {7}</p><svg width='{1}' height='{2}' role='img' "
+      "aria-label='{5} over {6}'>{3}{4}</svg></html>\n",
+      page.title, kWidth, kHeight, grid(x, y, page.x_is_bytes), lines, page.y_name, page.x_name, legend);
 }
 
 }  // namespace xpusim::result

@@ -5,11 +5,22 @@
 namespace xpusim::result {
 
 struct CurvePoint {
-  double bytes = 0, gb_per_s = 0;
-  std::string label;
+  double x = 0, y = 0;
+  std::string label;  ///< shown beside the point
 };
 
-/// A page that needs nothing else: bus bandwidth over message size, both axes logarithmic.
-[[nodiscard]] std::string curve_html(const std::string& title, const std::vector<CurvePoint>&);
+struct Curve {
+  std::string name;  ///< empty: a lone curve needs none
+  std::vector<CurvePoint> points;
+};
+
+/// What a page of curves shows. x counts bytes (powers of two, with units) or things.
+struct CurvePage {
+  std::string title, x_name, y_name;
+  bool x_is_bytes = false;
+};
+
+/// A page that needs nothing else: y over x, both axes logarithmic. Needs a point.
+[[nodiscard]] std::string curve_html(const CurvePage&, const std::vector<Curve>&);
 
 }  // namespace xpusim::result

@@ -68,7 +68,9 @@ Json json_of(const Result& r, const FailureSummary& f) {
           {"simulated_best_day", f.simulated.best_day}};
 }
 
-Json json_of(const Result& r) {
+}  // namespace
+
+Json to_summary(const Result& r) {
   Json j = {{"workload", r.workload},
             {"system", r.system},
             {"chip", r.chip},
@@ -95,6 +97,13 @@ Json json_of(const Result& r) {
                  {"weights_bytes", r.memory.weights},           {"kv_cache_bytes", r.memory.kv_cache},
                  {"activations_bytes", r.memory.activations},   {"gradients_bytes", r.memory.gradients},
                  {"optimizer_bytes", r.memory.optimizer}};
+  return j;
+}
+
+namespace {
+
+Json json_of(const Result& r) {
+  Json j = to_summary(r);
   j["classes"] = Json::array();
   for (const ClassRow& c : r.classes)
     j["classes"].push_back({{"op", enum_name(c.kind)},

@@ -124,6 +124,9 @@ void apply_accuracy(Result&, const AccuracyTable&, const ChipSpec&);
 /// the key.
 [[nodiscard]] nlohmann::ordered_json to_json(const std::vector<Result>&);
 
+/// What a result comes to, without its operators: the members that are in its element of "results", too.
+[[nodiscard]] nlohmann::ordered_json to_summary(const Result&);
+
 /// Chrome trace event JSON: a process per result; a lane per stream, and one per engine of core 0 where
 /// recorded.
 [[nodiscard]] std::string to_chrome_trace(const std::vector<Result>&);

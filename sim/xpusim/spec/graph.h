@@ -130,9 +130,9 @@ struct RowwiseShape {
 struct CollectiveShape {
   Bytes bytes{1};
   RankGroup group = RankGroup::Tensor;
-  bool overlap = false;       ///< runs on its own stream beside computation
-  std::string library;        ///< of the system; empty: its first
-  std::int64_t copies = 1;    ///< dispatch, combine: experts of a token
+  bool overlap = false;        ///< runs on its own stream beside computation
+  std::string library;         ///< of the system; empty: its first
+  std::int64_t copies = 1;     ///< dispatch, combine: experts of a token
   std::int64_t max_nodes = 0;  ///< dispatch, combine: that a token's experts are on at most; 0: any
   auto operator<=>(const CollectiveShape&) const = default;
 };

@@ -34,7 +34,7 @@ struct StackKernels {
   bool fused_cross_entropy = true;  ///< loss without fp32 copies of the logits
   bool fused_accumulation = true;   ///< weight gradients added to the sum by the product itself
   bool block_scales = false;  ///< 8-bit products scale blocks of operands: transposed ones are quantised anew
-  bool dropout = false;             ///< masks are drawn and stored
+  bool dropout = false;       ///< masks are drawn and stored
 };
 
 struct StackOverlaps {
@@ -60,7 +60,7 @@ struct StackSpec {
   StackHost host;
   Recompute recompute = Recompute::Auto;  ///< where the scenario leaves it open
   bool broadcasts_weights = false;  ///< updated weights go out from each owner in turn, not in one gather
-  std::string expert_library;  ///< of the system, for dispatch and combine; empty: an all-to-all
+  std::string expert_library;       ///< of the system, for dispatch and combine; empty: an all-to-all
   double core_share = 0;  ///< of the chip's cores that collectives take from the kernels beside them
   /// Standard deviation of the ranks' speeds. All wait for the slowest of n: sqrt(2 ln n) deviations behind.
   double spread = 0;

@@ -188,7 +188,8 @@ MeasuredRun run_of(RunReader& r, const Csv& csv) {
     return m;
   }
   m.model = model_of(r);
-  if (const std::string nodes = translated(csv, "max_nodes", m.model.id); m.model.experts && nodes != m.model.id)
+  if (const std::string nodes = translated(csv, "max_nodes", m.model.id);
+      m.model.experts && nodes != m.model.id)
     std::from_chars(nodes.data(), nodes.data() + nodes.size(), m.model.experts->max_nodes);
   if (contains(r.text("note"), "one MTP layer is trained too")) m.model.mtp_layers = 1;
   m.scenario = scenario_of(r);

@@ -1,0 +1,324 @@
+// The compiled part of the Python package: values in, values out. Documents go out as JSON text, which Python
+// reads; everything that is more than a call stands in bindings/xpusim/*.py.
+#include <pybind11/functional.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "xpusim/config/describe.h"
+#include "xpusim/config/scalars.h"
+#include "xpusim/core/error.h"
+#include "xpusim/frontend/collectives.h"
+#include "xpusim/frontend/replays.h"
+#include "xpusim/frontend/runs.h"
+#include "xpusim/result/version.h"
+
+namespace py = pybind11;
+
+namespace xpusim::bindings {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Texts = std::vector<std::string>;
+/// Called with (done, all); None: nobody is told.
+using Progress = std::optional<std::function<void(std::size_t, std::size_t)>>;
+
+std::string dump(const Json& j) { return j.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+
+/// What runs without the interpreter's lock calls this now and then: a signal (Ctrl-C) ends it by exception.
+void check_signals() {
+  const py::gil_scoped_acquire lock;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
+std::function<void(std::size_t, std::size_t)> polling(Progress progress) {
+  return [progress = std::move(progress)](std::size_t done, std::size_t all) {
+    check_signals();
+    if (progress) (*progress)(done, all);
+  };
+}
+
+config::Overrides overrides_of(const Texts& texts) {
+  config::Overrides list;
+  for (const std::string& text : texts) list.push_back(config::parse_override(text, "set"));
+  return list;
+}
+
+chip::Fidelity fidelity_of(const std::string& name) {
+  for (std::size_t i = 0; i < chip::kFidelityNames.size(); ++i)
+    if (chip::kFidelityNames[i] == name) return static_cast<chip::Fidelity>(i);
+  throw ConfigError(Diagnostic{{"fidelity", 0, 0}, "", "no fidelity '" + name + "'", "bound or tile"});
+}
+
+/// A YAML tree as JSON; scalars stay the texts that were written.
+Json json_of(const config::Node& node) {
+  switch (node.kind) {
+    case config::Node::Kind::Null:
+      return nullptr;
+    case config::Node::Kind::Scalar:
+      return node.text;
+    case config::Node::Kind::List: {
+      Json list = Json::array();
+      for (const config::Node& item : node.items) list.push_back(json_of(item));
+      return list;
+    }
+    case config::Node::Kind::Map:
+      break;
+  }
+  Json map = Json::object();
+  for (const config::Entry& e : node.entries) {
+    if (map.contains(e.key))
+      throw ConfigError(Diagnostic{e.where.location(), e.key, "duplicate key", "once each"});
+    map[e.key] = json_of(e.value);
+  }
+  return map;
+}
+
+/// A number with a unit: its value in the SI base unit, and that unit.
+std::optional<std::pair<double, std::string>> quantity(const std::string& text) {
+  const std::array dimensions = {&dimension<Bytes>(),          &dimension<Seconds>(),
+                                 &dimension<Hertz>(),          &dimension<Watts>(),
+                                 &dimension<BytesPerSecond>(), &dimension<BytesPerCycle>(),
+                                 &dimension<FlopsPerCycle>(),  &dimension<OpsPerCycle>()};
+  for (const Dimension* d : dimensions)
+    if (const auto value = config::parse_quantity(text, *d))
+      return std::pair(*value, std::string(d->units.front().text));
+  return std::nullopt;
+}
+
+/// A result, and how to write its inputs out: only who asks for the document pays for it.
+class Outcome {
+ public:
+  Outcome(result::Result r, std::function<std::string()> config)
+      : result_(std::move(r)), config_(std::move(config)) {}
+
+  [[nodiscard]] double step_time_s() const { return result_.total.count(); }
+  [[nodiscard]] double tokens_per_s() const { return result_.tokens_per_s(); }
+  [[nodiscard]] std::string json() {
+    if (result_.config.empty()) frontend::stamp(result_, config_());
+    return dump(result::to_json({result_}));
+  }
+  [[nodiscard]] std::string table() const { return result::to_table({result_}); }
+  [[nodiscard]] std::string trace() const { return result::to_chrome_trace({result_}); }
+
+ private:
+  result::Result result_;
+  std::function<std::string()> config_;
+};
+
+/// A chip that has been read, for many calls.
+class Chip {
+ public:
+  Chip(ChipSpec chip, AccuracyTable accuracy)
+      : chip_(std::make_shared<const ChipSpec>(std::move(chip))), accuracy_(std::move(accuracy)) {}
+
+  [[nodiscard]] Outcome op(const std::string& kind, const Texts& parameters, const std::string& fidelity,
+                           bool eager, bool engines) const {
+    const Options options{fidelity_of(fidelity), engines, {}};
+    const Operator o = frontend::parse_operator(kind, parameters);
+    const py::gil_scoped_release unlocked;
+    return {frontend::simulate(o, *chip_, eager ? Launch::Eager : Launch::Graph, accuracy_, options),
+            [o, chip = chip_] { return frontend::resolved(o, *chip); }};
+  }
+  [[nodiscard]] double lower_bound_s(const std::string& kind, const Texts& parameters) const {
+    return chip::lower_bound(frontend::parse_operator(kind, parameters), *chip_).count();
+  }
+
+ private:
+  std::shared_ptr<const ChipSpec> chip_;
+  AccuracyTable accuracy_;
+};
+
+/// One kind of file's content as JSON in SI base units, as YAML, and the file's path.
+template <class T>
+std::tuple<std::string, std::string, std::string> document_of(config::Loaded<T> loaded,
+                                                              const std::string& kind) {
+  const Describe description = config::describer(loaded.value);
+  return {dump(config::to_json(description)), config::to_yaml(description, kind, nullptr), loaded.file};
+}
+
+/// Files, each read once.
+class Library {
+ public:
+  explicit Library(const std::string& root)
+      : library_(frontend::open_library(root, {}).read_once()), accuracy_(library_.accuracy()) {}
+
+  [[nodiscard]] Texts ids(const std::string& kind) const { return library_.list(kind_of(kind)); }
+
+  [[nodiscard]] bool is_trace(const std::string& id) const { return frontend::is_trace(library_, id); }
+
+  /// A scenario is checked with all that it names, a system with its chip.
+  [[nodiscard]] std::tuple<std::string, std::string, std::string> document(const std::string& kind,
+                                                                           const std::string& id,
+                                                                           const Texts& changes) const {
+    const config::Overrides overrides = overrides_of(changes);
+    switch (kind_of(kind)) {
+      case config::FileKind::Chip:
+        frontend::refuse_unused(overrides, {kind});
+        return document_of(library_.chip(id, overrides), kind);
+      case config::FileKind::System:
+        frontend::refuse_unused(overrides, {kind, "chip"});
+        if (!library_.system(id, overrides).value.chip.empty())
+          static_cast<void>(frontend::load_platform(library_, id, overrides));
+        return document_of(library_.system(id, overrides), kind);
+      case config::FileKind::Model:
+        frontend::refuse_unused(overrides, {kind});
+        return document_of(library_.model(id, overrides), kind);
+      case config::FileKind::Scenario:
+        static_cast<void>(frontend::load_scenario(library_, id, "", overrides));
+        return document_of(library_.scenario(id, overrides), kind);
+      case config::FileKind::Trace:
+        break;
+    }
+    return document_of(library_.trace(id), kind);
+  }
+
+  [[nodiscard]] Chip chip(const std::string& id, const Texts& changes) const {
+    const config::Overrides overrides = overrides_of(changes);
+    frontend::refuse_unused(overrides, {"chip"});
+    return {library_.chip(id, overrides).value, accuracy_};
+  }
+
+  [[nodiscard]] Outcome simulate(const std::string& workload, const std::string& system, const Texts& changes,
+                                 const std::string& fidelity, bool engines, const Progress& progress) const {
+    const Options options{fidelity_of(fidelity), engines, polling(progress)};
+    const config::Overrides overrides = overrides_of(changes);
+    const py::gil_scoped_release unlocked;
+    if (frontend::is_trace(library_, workload))
+      return run(frontend::load_trace(library_, workload, system, overrides), options);
+    return run(frontend::load_scenario(library_, workload, system, overrides), options);
+  }
+
+  /// The summaries of a scenario's points as JSON texts; a point that cannot run has its error there.
+  [[nodiscard]] Texts evaluate(const std::string& scenario, const std::vector<Texts>& points,
+                               const std::string& fidelity) const {
+    const Options options{fidelity_of(fidelity), false, polling({})};
+    const py::gil_scoped_release unlocked;
+    Texts rows;
+    for (const Texts& point : points) {
+      try {
+        rows.push_back(dump(summary(scenario, overrides_of(point), options)));
+      } catch (const ConfigError& e) {
+        rows.push_back(dump({{"error_type", "ConfigError"}, {"error", e.what()}}));
+      } catch (const InfeasibleError& e) {
+        rows.push_back(dump({{"error_type", "InfeasibleError"}, {"error", e.what()}}));
+      } catch (const ModelError& e) {
+        rows.push_back(dump({{"error_type", "ModelError"}, {"error", e.what()}}));
+      }
+    }
+    return rows;
+  }
+
+  [[nodiscard]] std::string collective(const std::string& system, const std::string& kind,
+                                       const Texts& parameters, const Texts& beside, const Texts& changes,
+                                       const std::string& fidelity) const {
+    const frontend::CollectiveWords words{system, kind, parameters, beside};
+    const chip::Fidelity f = fidelity_of(fidelity);
+    const config::Overrides overrides = overrides_of(changes);
+    const py::gil_scoped_release unlocked;
+    const auto inputs = frontend::load_collective(library_, words, overrides);
+    Json results = Json::array({frontend::to_json(inputs.call, frontend::time_of(inputs, f))});
+    return dump(frontend::to_document(inputs, words, f, std::move(results)));
+  }
+
+  [[nodiscard]] std::string validate(const Texts& files, const std::string& chip, const Texts& changes,
+                                     const std::string& fidelity, std::size_t worst,
+                                     const Progress& progress) const {
+    const chip::Fidelity f = fidelity_of(fidelity);
+    const config::Overrides overrides = overrides_of(changes);
+    const py::gil_scoped_release unlocked;
+    std::vector<frontend::Replay> replays;
+    for (const std::string& file : files)
+      replays.push_back(frontend::load_replay(library_, file, chip, overrides, f));
+    std::vector<validation::SetReport> reports;
+    for (const frontend::Replay& replay : replays) reports.push_back(replay(polling(progress)));
+    return dump(validation::to_json(reports, worst));
+  }
+
+ private:
+  static config::FileKind kind_of(const std::string& name) {
+    if (const auto kind = config::file_kind(name)) return *kind;
+    throw ConfigError(
+        Diagnostic{{name, 0, 0}, "", "no such kind of file", "chip, system, model, scenario or trace"});
+  }
+
+  template <class Inputs>
+  [[nodiscard]] Outcome run(Inputs inputs, const Options& options) const {
+    result::Result r = frontend::simulate(inputs, accuracy_, options);
+    return {std::move(r), [inputs = std::move(inputs)] { return frontend::resolved(inputs); }};
+  }
+
+  [[nodiscard]] Json summary(const std::string& scenario, const config::Overrides& overrides,
+                             const Options& options) const {
+    const auto inputs = frontend::load_scenario(library_, scenario, "", overrides);
+    return result::to_summary(frontend::simulate(inputs, accuracy_, options));
+  }
+
+  config::Library library_;
+  AccuracyTable accuracy_;
+};
+
+/// ConfigError and its like become the classes of xpusim/errors.py.
+void translate(std::exception_ptr thrown) {
+  const auto raise = [](const char* name, const py::object& argument) {
+    const py::object type = py::module_::import("xpusim.errors").attr(name);
+    PyErr_SetObject(type.ptr(), type(argument).ptr());
+  };
+  try {
+    if (thrown) std::rethrow_exception(thrown);
+  } catch (const ConfigError& e) {
+    py::list diagnostics;
+    for (const Diagnostic& d : e.diagnostics())
+      diagnostics.append(
+          py::make_tuple(d.where.file, d.where.line, d.where.column, d.path, d.message, d.hint));
+    raise("ConfigError", diagnostics);
+  } catch (const InfeasibleError& e) {
+    raise("InfeasibleError", py::str(e.what()));
+  } catch (const ModelError& e) {
+    raise("ModelError", py::str(e.what()));
+  }
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The compiled part of xpusim: use the package's own functions.";
+  m.def("version", [] { return std::string(result::version()); });
+  m.def(
+      "parse_yaml",
+      [](const std::string& text, const std::string& name) {
+        return dump(json_of(config::parse_yaml(text, name)));
+      },
+      py::arg("text"), py::arg("name"));
+  m.def("quantity", &quantity, py::arg("text"));
+  py::register_local_exception_translator(translate);
+
+  py::class_<Outcome>(m, "Outcome")
+      .def_property_readonly("step_time_s", &Outcome::step_time_s)
+      .def_property_readonly("tokens_per_s", &Outcome::tokens_per_s)
+      .def("json", &Outcome::json)
+      .def("table", &Outcome::table)
+      .def("trace", &Outcome::trace);
+  py::class_<Chip>(m, "Chip")
+      .def("op", &Chip::op, py::arg("kind"), py::arg("parameters"), py::arg("fidelity"), py::arg("eager"),
+           py::arg("engines"))
+      .def("lower_bound_s", &Chip::lower_bound_s, py::arg("kind"), py::arg("parameters"));
+  py::class_<Library>(m, "Library")
+      .def(py::init<const std::string&>(), py::arg("root"))
+      .def("ids", &Library::ids, py::arg("kind"))
+      .def("is_trace", &Library::is_trace, py::arg("id"))
+      .def("document", &Library::document, py::arg("kind"), py::arg("id"), py::arg("changes"))
+      .def("chip", &Library::chip, py::arg("id"), py::arg("changes"))
+      .def("simulate", &Library::simulate, py::arg("workload"), py::arg("system"), py::arg("changes"),
+           py::arg("fidelity"), py::arg("engines"), py::arg("progress"))
+      .def("evaluate", &Library::evaluate, py::arg("scenario"), py::arg("points"), py::arg("fidelity"))
+      .def("collective", &Library::collective, py::arg("system"), py::arg("kind"), py::arg("parameters"),
+           py::arg("beside"), py::arg("changes"), py::arg("fidelity"))
+      .def("validate", &Library::validate, py::arg("files"), py::arg("chip"), py::arg("changes"),
+           py::arg("fidelity"), py::arg("worst"), py::arg("progress"));
+}
+
+}  // namespace xpusim::bindings

@@ -1,0 +1,40 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "xpusim/config/library.h"
+
+/// From names, words and what-if values to the simulator's inputs: what the command line and the bindings
+/// share.
+namespace xpusim::frontend {
+
+/// The library that holds configs/ and workloads/: `given`, $XPUSIM_DATA, or the first of `places` that is
+/// one. Throws ConfigError.
+[[nodiscard]] config::Library open_library(const std::string& given,
+                                           const std::vector<std::filesystem::path>& places);
+
+/// What one column of a comparison runs on.
+struct Platform {
+  config::Loaded<SystemSpec> system;
+  config::Loaded<ChipSpec> chip;
+};
+[[nodiscard]] Platform load_platform(const config::Library&, const config::Reference& system,
+                                     const config::Overrides&);
+
+/// "key=value" words as a map that a Reader reads. Throws ConfigError with every mistake; `refused`: keys
+/// that files have, but words have not.
+[[nodiscard]] config::Node tree_of_words(const std::string& command, const std::vector<std::string>& words,
+                                         const std::vector<std::string_view>& refused = {});
+
+/// An operator of one device from its kind and "key=value" words. Throws ConfigError with every mistake.
+[[nodiscard]] Operator parse_operator(const std::string& kind, const std::vector<std::string>& words);
+
+/// Is it a workload trace (operators) rather than a scenario? Throws ConfigError when it is neither.
+[[nodiscard]] bool is_trace(const config::Library&, const std::string& id_or_path);
+
+/// Each override must be of a kind of file that is read. Throws ConfigError.
+void refuse_unused(const config::Overrides&, const std::vector<std::string_view>& used);
+
+}  // namespace xpusim::frontend

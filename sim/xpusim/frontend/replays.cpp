@@ -1,0 +1,80 @@
+#include "xpusim/frontend/replays.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "xpusim/core/error.h"
+#include "xpusim/core/text.h"
+#include "xpusim/validation/collectives.h"
+#include "xpusim/validation/training.h"
+
+namespace xpusim::frontend {
+namespace {
+
+/// The chip of a set: as named, or one die of it ("..._die" is one of the dies of a package; a device is a
+/// die).
+std::string chip_of(const validation::MeasuredSet& set, const config::Library& library) {
+  const auto known = library.list(config::FileKind::Chip);
+  constexpr std::string_view kDie = "_die";
+  for (const std::string& id : known)
+    if (set.chip == id || set.chip == id + std::string(kDie)) return id;
+  throw ConfigError(Diagnostic{
+      {set.file, 0, 0}, "chip", fmt::format("no chip '{}'", set.chip), "known: " + join(views(known))});
+}
+
+/// The system that a set of collectives names, with the level inside its packages.
+SystemSpec system_of(const validation::MeasuredCalls& set, const config::Library& library,
+                     const config::Overrides& overrides) {
+  const auto known = library.list(config::FileKind::System);
+  for (const std::string& id : known) {
+    const auto names = library.system(id).value.measured_as;
+    if (std::find(names.begin(), names.end(), set.system) == names.end()) continue;
+    const SystemSpec s = library.system(id, overrides).value;
+    return s.chip.empty() ? s : with_package_level(s, library.chip(s.chip, overrides).value);
+  }
+  throw ConfigError(Diagnostic{{set.file, 0, 0},
+                               "system",
+                               fmt::format("no system is measured as '{}'", set.system),
+                               "measured_as of one of: " + join(views(known))});
+}
+
+/// What the rows of a training set run on, with all stacks there are.
+validation::Platforms platforms_of(const validation::MeasuredRuns& set, const config::Library& library,
+                                   const config::Overrides& overrides) {
+  validation::Platforms p;
+  for (const validation::MeasuredRun& m : set.rows) {
+    if (!m.skipped.empty()) continue;
+    if (!p.chips.contains(m.chip)) p.chips.emplace(m.chip, library.chip(m.chip, overrides).value);
+    if (!p.systems.contains(m.system)) p.systems.emplace(m.system, library.system(m.system, overrides).value);
+  }
+  for (const std::string& id : library.list(config::FileKind::Stack))
+    p.stacks.push_back(library.stack(id, overrides).value);
+  return p;
+}
+
+}  // namespace
+
+Replay load_replay(const config::Library& library, const std::string& file, const std::string& chip,
+                   const config::Overrides& overrides, chip::Fidelity fidelity) {
+  const validation::Csv csv = validation::read_csv(file);
+  if (validation::is_collective_set(csv)) {
+    auto set = validation::interpret_collectives(csv);
+    return [set, system = system_of(set, library, overrides), fidelity](const auto& progress) {
+      return validation::replay(set, system, fidelity, progress);
+    };
+  }
+  if (validation::is_training_set(csv)) {
+    auto set = validation::interpret_training(csv);
+    return [set, platforms = platforms_of(set, library, overrides), fidelity](const auto& progress) {
+      return validation::replay(set, platforms, fidelity, progress);
+    };
+  }
+  auto set = validation::interpret(csv);
+  const ChipSpec spec = library.chip(chip.empty() ? chip_of(set, library) : chip, overrides).value;
+  return [set, spec, fidelity](const auto& progress) {
+    return validation::replay(set, spec, fidelity, progress);
+  };
+}
+
+}  // namespace xpusim::frontend

@@ -1,0 +1,19 @@
+#pragma once
+#include <functional>
+#include <string>
+
+#include "xpusim/config/library.h"
+#include "xpusim/validation/report.h"
+
+/// From a measured set's file to its replay.
+namespace xpusim::frontend {
+
+/// A measured set that has been read, ready to be replayed.
+using Replay = std::function<validation::SetReport(const validation::Progress&)>;
+
+/// Reads a set and what it ran on. `chip`: replaces the chip that the set names; empty: it does not. Throws
+/// ConfigError with every mistake.
+[[nodiscard]] Replay load_replay(const config::Library&, const std::string& file, const std::string& chip,
+                                 const config::Overrides&, chip::Fidelity);
+
+}  // namespace xpusim::frontend
