@@ -263,13 +263,13 @@ DEEPSEEK_TEXT = """\
 ### DeepSeek-V3
 
 Written by `scripts/deepseek_v3.py` (tile). Hours are `step x 2,048 / 3,600 / (15,360 x 4,096) x 10^12`;
-goal: within 10 % of the published 180,000 (arXiv 2412.19437). The report recomputes norms and
-up-projections and keeps other activations in fp8; kept in bf16, as here, they do not fit 80 GB, so the
-shipped scenario recomputes whole layers and misses the goal."""
+goal: within 10 % of the published 180,000 (arXiv 2412.19437). The scenario recomputes norms, activations and
+the up-projections of latent attention, as the report says, and fits 80 GB. The row's network is the
+multi-plane fat tree; its balance of experts is assumed (1.15 of the mean on the busiest rank)."""
 
 PARTS_TEXT = """\
-The parts of a step (arXiv 2505.09343, table 4) are sums over the passes of a rank in DualPipe's order, of
-the second run above: passes forward alone (1F), back alone (1B), weight gradients alone (1W), and a
+The parts of a step (arXiv 2505.09343, table 4) are sums over the passes of a rank in DualPipe's order, in
+the scenario: passes forward alone (1F), back alone (1B), weight gradients alone (1W), and a
 forward beside a backward pass (1F1B, counted here as one after the other). The table does not say which
 rank was measured. The model's optimizer is ten times too short; why is open."""
 
