@@ -17,6 +17,9 @@ echo
   tests/measured/kernels/*/*.csv
 .venv/bin/python scripts/time_command.py .venv/bin/python scripts/validation_report.py --check --fidelity tile --jobs 2
 
+# Training steps: cold runs, growth with the chips, the replay of all measured rows.
+.venv/bin/python scripts/bench_training.py
+
 # The Python package, from its wheel: import, one call, sweeps, Dask, a sweep that is killed and resumed.
 scripts/python_env.sh
 build/python/venv/bin/python scripts/bench_python.py

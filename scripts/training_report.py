@@ -231,7 +231,7 @@ What these errors do not say:
   the end of its search (0.03).
 - hai_llm has one row, DeepSeek-V3, and no fitted constant of its own: its constants come from publications
   (DualPipe, DeepEP, DeepGEMM, FlashAttention-3). It inherits megatron_core's `rate`, and
-  `calibrate_training.py` counts its row among those that this is fitted to.
+  `calibrate_training.py` counts its row among the twelve that this is fitted to.
 - deepspeed_zero3_2021 is not explained: six rows whose errors have both signs.
 - Equal configurations differ by up to 1.57 times through software, and one source often gives all rows of
   a stack.
