@@ -42,12 +42,11 @@ def run(xpusim: Path, *arguments: str) -> Any:
 
 def replayed(xpusim: Path) -> float:
     """Seconds of a step, as the measured row is replayed."""
-    head, rows = [], []
-    for line in (ROOT / SET).read_text(encoding="utf-8").splitlines(keepends=True):
-        (head if line.startswith(("#", "id,")) else rows).append(line)
+    lines = (ROOT / SET).read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [x for x in lines if x.startswith(("#", "id,", ROW + ","))]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "row.csv"
-        path.write_text("".join([*head, *(r for r in rows if r.startswith(ROW + ","))]), encoding="utf-8")
+        path.write_text("".join(kept), encoding="utf-8")
         found = run(xpusim, "validate", str(path))["sets"][0]["worst"]
     return found[0]["predicted_us"] / 1e6
 
