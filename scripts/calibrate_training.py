@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Fits the constants of software stacks to measured training steps.
 
-A stack's fitted constants are the leaves of configs/stacks/STACK.yaml with `basis: fitted`, at most six. They are
-fitted at bound fidelity to the rows of tests/measured/training/*.csv that the stack, or one derived from it
-without constants of its own, is measured as: the mean |ln(predicted / measured)| is made least (Nelder-Mead). Without --write, prints; with
---check, compares with the files.
+A stack's fitted constants are the leaves of configs/stacks/STACK.yaml with `basis: fitted`, at most six.
+They are fitted at bound fidelity to the rows of tests/measured/training/*.csv that the stack, or one derived
+from it without constants of its own, is measured as: the mean |ln(predicted / measured)| is made least
+(Nelder-Mead). Without --write, prints; with --check, compares with the files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 try:
     import numpy as np
     import yaml
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
 except ImportError:
     import in_venv
 
@@ -55,7 +55,7 @@ def leaves(node: object, path: str = "") -> dict[str, str]:
         return {}
     if node.get("basis") == "fitted":
         return {path: str(node["value"])}
-    found = {}
+    found: dict[str, str] = {}
     for key, value in node.items():
         found |= leaves(value, f"{path}.{key}" if path else key)
     return found
@@ -112,6 +112,8 @@ def written(path: str, value: float) -> str:
 def number(path: str, text: str) -> float:
     """A value as written, in the unit of its limits."""
     match = re.fullmatch(r"([-+.\de]+) ?(\w*)", text)
+    if match is None:
+        raise ValueError(f"{path}: cannot read {text!r}")
     scale = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0}[match[2]]
     return float(match[1]) * scale / limits_of(path)[4]
 
@@ -135,8 +137,15 @@ def fit(binary: Path, files: list[Path], start: dict[str, float]) -> tuple[dict[
 
     x = np.array([start[p] for p in paths])
     for _ in range(2):  # the second simplex leaves a corner that the first got stuck in
-        corners = np.vstack([x] + [x + s * np.eye(len(x))[i] * (1 if x[i] + s <= high[i] else -1) for i, s in enumerate(step)])
-        x = minimize(error, x, method="Nelder-Mead", options={"initial_simplex": corners, "xatol": 1e-3, "fatol": 1e-5, "maxfev": 300}).x
+        corners = np.vstack(
+            [x] + [x + s * np.eye(len(x))[i] * (1 if x[i] + s <= high[i] else -1) for i, s in enumerate(step)]
+        )
+        x = minimize(
+            error,
+            x,
+            method="Nelder-Mead",
+            options={"initial_simplex": corners, "xatol": 1e-3, "fatol": 1e-5, "maxfev": 300},
+        ).x
     x = np.clip(x, low, high)
     return dict(zip(paths, x, strict=True)), error(x)
 
@@ -162,7 +171,9 @@ def write(stack: str, values: dict[str, float], rows: int, residual: float) -> N
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--xpusim", type=Path, default=ROOT / "build/release/xpusim")
     parser.add_argument("--stack", action="append", help="only these; default: all, bases first")
     parser.add_argument("--write", action="store_true", help="write the constants into the stacks' files")
@@ -181,7 +192,11 @@ def main() -> int:
             return 2
         mine = [row for name in sorted(family(stack, files)) for row in rows.get(name, [])]
         with tempfile.TemporaryDirectory() as folder:
-            parts = [subset(f, {lab for g, lab in mine if g == f}, folder) for f in SETS if any(g == f for g, _ in mine)]
+            parts = [
+                subset(f, {lab for g, lab in mine if g == f}, folder)
+                for f in SETS
+                if any(g == f for g, _ in mine)
+            ]
             start = {p: number(p, v) for p, v in fitted.items()}
             values, residual = fit(options.xpusim, parts, start)
         shown = ", ".join(f"{p} {written(p, v)} (was {fitted[p]})" for p, v in values.items())

@@ -30,7 +30,8 @@ LAYERS = {
     "operator_timer": "core spec ops mapping des chip network cluster result simulate",
     "train": "core spec ops mapping des chip network cluster result simulate operator_timer",
     "validation": "core spec ops mapping chip network cluster result simulate operator_timer train",
-    "frontend": "core spec config ops mapping chip network cluster result simulate operator_timer train search validation",
+    "frontend": "core spec config ops mapping chip network cluster result simulate operator_timer train "
+    "search validation",
     "app": "core spec config ops mapping des chip network cluster result simulate search validation frontend",
     "bindings": "core spec config ops mapping des chip network cluster result simulate validation frontend",
 }

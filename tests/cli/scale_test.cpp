@@ -68,7 +68,7 @@ TEST_F(ScaleCommand, ASystemIsEquivalentToItself) {
 TEST_F(ScaleCommand, DrawsAPage) {
   const Outcome o = scale({"--chips", "8,16", "--html", "scale.html"});
   EXPECT_EQ(o.code, 0) << o.err;
-  const std::string page = read("scale.html");
+  const std::string page = read_text(path("scale.html"));
   EXPECT_NE(page.find("tokens per second and chip over chips"), std::string::npos);
   EXPECT_NE(page.find("<polyline"), std::string::npos);
 }

@@ -41,7 +41,7 @@ ScaleCurve scale(const ScenarioInputs& in, const std::vector<std::int64_t>& chip
   curve.system = q.system.id;
   curve.chip = q.chip.id;
   curve.watts_per_chip = q.chip.power.cap.count() * d(q.chip.dies);
-  const std::int64_t described = q.scenario.chips == 0 ? q.system.chips : q.scenario.chips;
+  const std::int64_t described = q.scenario.chips == 0 ? chips.front() : q.scenario.chips;
   const ScenarioSpec scenario = q.scenario;
   const std::int64_t most = *std::max_element(chips.begin(), chips.end());
   curve.extended = most > q.system.chips;

@@ -10,7 +10,8 @@
 /// for how many of another.
 namespace xpusim::frontend {
 
-/// Weak: the batch grows with the chips. Strong: it stays.
+/// Weak: the batch grows with the chips; the scenario's belongs to its number of chips or, where it names
+/// none, to the first. Strong: it stays.
 enum class Scaling : std::uint8_t { Weak, Strong };
 
 struct ScalePoint {
