@@ -2,9 +2,9 @@
 """Fits the constants of software stacks to measured training steps.
 
 A stack's fitted constants are the leaves of configs/stacks/STACK.yaml with `basis: fitted`, at most six.
-They are fitted at bound fidelity to the rows of tests/measured/training/*.csv that the stack, or one derived
-from it without constants of its own, is measured as: the mean |ln(predicted / measured)| is made least
-(Nelder-Mead). Without --write, prints; with --check, compares with the files.
+They are fitted at bound fidelity to the rows of tests/measured/training/*.csv that the stack is measured as:
+the mean |ln(predicted / measured)| is made least (Nelder-Mead). Rows of derived stacks without constants of
+their own take no part. Without --write, prints; with --check, compares with the files.
 """
 
 from __future__ import annotations
@@ -63,15 +63,6 @@ def leaves(node: object, path: str = "") -> dict[str, str]:
 
 def stacks() -> dict[str, dict]:
     return {f.stem: yaml.safe_load(f.read_text(encoding="utf-8")) for f in sorted(STACKS.glob("*.yaml"))}
-
-
-def family(stack: str, files: dict[str, dict]) -> set[str]:
-    """The stack and those derived from it that have no fitted constants of their own."""
-    found = {stack}
-    for name, file in files.items():
-        if file.get("base") == stack and not leaves(file):
-            found |= family(name, files)
-    return found
 
 
 def rows_by_stack(binary: Path) -> dict[str, list[tuple[Path, str]]]:
@@ -190,7 +181,7 @@ def main() -> int:
         if len(fitted) > MOST_CONSTANTS:
             print(f"{stack}: {len(fitted)} fitted constants, at most {MOST_CONSTANTS}", file=sys.stderr)
             return 2
-        mine = [row for name in sorted(family(stack, files)) for row in rows.get(name, [])]
+        mine = rows.get(stack, [])
         with tempfile.TemporaryDirectory() as folder:
             parts = [
                 subset(f, {lab for g, lab in mine if g == f}, folder)

@@ -230,8 +230,9 @@ What these errors do not say:
   tenths of a second, more than a host costs; `spread` of fsdp, internevo and mindspeed stands at or near
   the end of its search (0.03).
 - hai_llm has one row, DeepSeek-V3, and no fitted constant of its own: its constants come from publications
-  (DualPipe, DeepEP, DeepGEMM, FlashAttention-3). It inherits megatron_core's `rate`, and
-  `calibrate_training.py` counts its row among the twelve that this is fitted to.
+  (DualPipe, DeepEP, DeepGEMM, FlashAttention-3). It inherits megatron_core's `rate`, fitted without its row.
+  mindspeed_mc2 and mindspeed_no_flash inherit mindspeed's constants in the same way: their rows, too, are
+  predicted, not fitted.
 - deepspeed_zero3_2021 is not explained: six rows whose errors have both signs.
 - Equal configurations differ by up to 1.57 times through software, and one source often gives all rows of
   a stack.

@@ -53,6 +53,7 @@ struct StackSpec {
   std::string notes;
   /// What the source and note of a measured run contain that used it: parts joined by '+', all of them.
   std::vector<std::string> measured_as;
+  std::vector<std::string> default_for;  ///< families of chips whose runs with unknown software it stands for
   StackKernels kernels;
   Dtype gradients = Dtype::Fp32;  ///< that are summed over micro-batches and replicas
   Dtype reduction = Dtype::Fp32;  ///< type of gradients on the network

@@ -232,7 +232,8 @@ MeasuredRuns interpret_training(const Csv& csv) {
   return set;
 }
 
-const StackSpec* stack_of(const MeasuredRun& run, const std::vector<StackSpec>& stacks) {
+const StackSpec* stack_of(const MeasuredRun& run, const std::string& family,
+                          const std::vector<StackSpec>& stacks) {
   const StackSpec* best = nullptr;
   std::size_t said = 0;
   for (const StackSpec& stack : stacks)
@@ -247,7 +248,11 @@ const StackSpec* stack_of(const MeasuredRun& run, const std::vector<StackSpec>& 
       best = &stack;
       said = names.size();
     }
-  return best;
+  if (best != nullptr) return best;
+  for (const StackSpec& stack : stacks)
+    if (std::find(stack.default_for.begin(), stack.default_for.end(), family) != stack.default_for.end())
+      return &stack;
+  return nullptr;
 }
 
 namespace {
@@ -314,9 +319,13 @@ SetReport replay(const MeasuredRuns& set, const Platforms& platforms, chip::Fide
   std::size_t done = 0;
   for (const MeasuredRun& m : set.rows) {
     if (progress) progress(++done, set.rows.size());
-    const StackSpec* stack = stack_of(m, platforms.stacks);
-    if (!m.skipped.empty() || stack == nullptr) {
-      ++report.skipped[m.skipped.empty() ? "no stack is measured as its source" : m.skipped];
+    if (!m.skipped.empty()) {
+      ++report.skipped[m.skipped];
+      continue;
+    }
+    const StackSpec* stack = stack_of(m, platforms.chips.at(m.chip).family, platforms.stacks);
+    if (stack == nullptr) {
+      ++report.skipped["no stack is measured as its source"];
       continue;
     }
     try {

@@ -43,8 +43,10 @@ struct Platforms {
   std::vector<StackSpec> stacks;
 };
 
-/// The stack whose measured_as says most about the row's source and note; nullptr: none.
-[[nodiscard]] const StackSpec* stack_of(const MeasuredRun&, const std::vector<StackSpec>&);
+/// The stack whose measured_as says most about the row's source and note; else the default for the chip's
+/// family; nullptr: none.
+[[nodiscard]] const StackSpec* stack_of(const MeasuredRun&, const std::string& family,
+                                        const std::vector<StackSpec>&);
 
 [[nodiscard]] SetReport replay(const MeasuredRuns&, const Platforms&, chip::Fidelity, const Progress& = {});
 
