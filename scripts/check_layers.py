@@ -25,13 +25,14 @@ LAYERS = {
     "network": "core spec ops des",
     "cluster": "core spec ops mapping chip network des",
     "result": "core spec ops mapping chip network cluster",
-    "search": "core spec ops mapping chip network cluster result simulate operator_timer train",
-    "simulate": "core spec ops mapping des chip network cluster result operator_timer train",
-    "operator_timer": "core spec ops mapping des chip network cluster result simulate",
-    "train": "core spec ops mapping des chip network cluster result simulate operator_timer",
-    "validation": "core spec ops mapping chip network cluster result simulate operator_timer train",
-    "frontend": "core spec config ops mapping chip network cluster result simulate operator_timer train "
-    "search validation",
+    "request": "core spec chip",
+    "operator_timer": "core spec ops chip network result request",
+    "train": "core spec ops chip network cluster result request operator_timer",
+    "search": "core spec ops chip network cluster result request operator_timer train",
+    "simulate": "core spec ops mapping des chip network cluster result request operator_timer train",
+    "validation": "core spec ops mapping chip network cluster result request simulate operator_timer train",
+    "frontend": "core spec config ops mapping chip network cluster result request simulate operator_timer "
+    "train search validation",
     "app": "core spec config ops mapping des chip network cluster result simulate search validation frontend",
     "bindings": "core spec config ops mapping des chip network cluster result simulate validation frontend",
 }

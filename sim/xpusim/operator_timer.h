@@ -4,8 +4,8 @@
 #include <tuple>
 
 #include "xpusim/network/collective.h"
+#include "xpusim/request.h"
 #include "xpusim/result/result.h"
-#include "xpusim/simulate.h"
 
 namespace xpusim {
 

@@ -1,8 +1,8 @@
 #pragma once
 #include <vector>
 
+#include "xpusim/request.h"
 #include "xpusim/result/result.h"
-#include "xpusim/simulate.h"
 
 namespace xpusim {
 

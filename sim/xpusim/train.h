@@ -1,7 +1,7 @@
 #pragma once
 #include "xpusim/operator_timer.h"
+#include "xpusim/request.h"
 #include "xpusim/result/result.h"
-#include "xpusim/simulate.h"
 
 namespace xpusim {
 
