@@ -247,6 +247,7 @@ BLANK_TEXT = """\
 Rules of `interpret_training` (`sim/xpusim/validation/training.cpp`); the table counts the blanks of the
 replayed rows.
 
+- Software that no stack is measured as: the stack that stands for it on the chip's family (`default_for`).
 - `recompute`: the stack's habit (`recompute` of its file), where it has one; else the least of none,
   selective, full that fits the memory. "full:N layers; block": N layers of each stage; "full per stage
   ...": all; "selective per stage ...": the attention of all; "granularity not set": none.

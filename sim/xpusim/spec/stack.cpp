@@ -41,7 +41,8 @@ void describe(Fields& f, StackSpec& c) {
   f.label("notes", c.notes, "free text");
   f.label("measured_as", c.measured_as,
           "what sources and notes of measured runs with it contain; parts joined by '+' are all needed");
-  f.label("default_for", c.default_for, "families of chips whose measured runs with unknown software it stands for");
+  f.label("default_for", c.default_for,
+          "families of chips whose measured runs with unknown software it stands for");
   f.optional("kernels", c.kernels, "what is fused");
   f.optional("gradients", c.gradients, "type of the gradients' sum");
   f.optional("reduction", c.reduction, "type of gradients on the network");
