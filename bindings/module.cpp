@@ -117,7 +117,7 @@ class Chip {
 
   [[nodiscard]] Outcome op(const std::string& kind, const Texts& parameters, const std::string& fidelity,
                            bool eager, bool engines) const {
-    const Options options{fidelity_of(fidelity), engines, {}};
+    const Options options{fidelity_of(fidelity), engines, true, {}};
     const Operator o = frontend::parse_operator(kind, parameters);
     const py::gil_scoped_release unlocked;
     return {frontend::simulate(o, *chip_, eager ? Launch::Eager : Launch::Graph, accuracy_, options),
@@ -164,6 +164,9 @@ class Library {
         if (!library_.system(id, overrides).value.chip.empty())
           static_cast<void>(frontend::load_platform(library_, id, overrides));
         return document_of(library_.system(id, overrides), kind);
+      case config::FileKind::Stack:
+        frontend::refuse_unused(overrides, {kind});
+        return document_of(library_.stack(id, overrides), kind);
       case config::FileKind::Model:
         frontend::refuse_unused(overrides, {kind});
         return document_of(library_.model(id, overrides), kind);
@@ -184,7 +187,7 @@ class Library {
 
   [[nodiscard]] Outcome simulate(const std::string& workload, const std::string& system, const Texts& changes,
                                  const std::string& fidelity, bool engines, const Progress& progress) const {
-    const Options options{fidelity_of(fidelity), engines, polling(progress)};
+    const Options options{fidelity_of(fidelity), engines, true, polling(progress)};
     const config::Overrides overrides = overrides_of(changes);
     const py::gil_scoped_release unlocked;
     if (frontend::is_trace(library_, workload))
@@ -195,7 +198,7 @@ class Library {
   /// The summaries of a scenario's points as JSON texts; a point that cannot run has its error there.
   [[nodiscard]] Texts evaluate(const std::string& scenario, const std::vector<Texts>& points,
                                const std::string& fidelity) const {
-    const Options options{fidelity_of(fidelity), false, polling({})};
+    const Options options{fidelity_of(fidelity), false, true, polling({})};
     const py::gil_scoped_release unlocked;
     Texts rows;
     for (const Texts& point : points) {
