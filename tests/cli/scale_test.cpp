@@ -48,8 +48,8 @@ TEST_F(ScaleCommand, WeakScalingKeepsTheShareOfAReplicaAndNeverGains) {
 }
 
 TEST_F(ScaleCommand, StrongScalingKeepsTheBatch) {
-  for (const auto& p : curves({"--strong", "--chips", "8,16,32"})[0]["points"])
-    EXPECT_DOUBLE_EQ(p["tokens_per_step"].get<double>(), 64.0 * 4096);
+  const auto list = curves({"--strong", "--chips", "8,16,32"});
+  for (const auto& p : list[0]["points"]) EXPECT_DOUBLE_EQ(p["tokens_per_step"].get<double>(), 64.0 * 4096);
 }
 
 TEST_F(ScaleCommand, APointThatCannotRunSaysWhy) {
