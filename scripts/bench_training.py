@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -59,6 +60,20 @@ def growth(xpusim: str, repeat: int) -> str:
     return f"{seconds[FEW]:.2f} s, {seconds[MANY]:.2f} s: {ratio:.2f} times (goal 1.5)"
 
 
+def search(xpusim: str, scenario: str) -> str:
+    """Plans that `run --auto` tries in a second, start of the program and refused ones included."""
+    command = [xpusim, "run", scenario, "--auto", "--fidelity", "bound"]
+    begin = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - begin
+    found = re.search(r"(\d+) plans timed in closed form, (\d+) refused", done.stdout)
+    if found is None:
+        sys.exit(1)
+    timed, refused = int(found[1]), int(found[2])
+    text = f"{timed} plans timed and {refused} refused in {seconds:.2f} s"
+    return f"{text}: {timed / seconds:.0f} timed a second (goal 1000)"
+
+
 def say(name: str, text: str) -> None:
     print(f"training/{name}: {text}", flush=True)
 
@@ -77,6 +92,8 @@ def main() -> None:
             seconds, mb = typical(command, options.repeat)
             say(f"{scenario}/{fidelity}", f"{seconds:.3f} s (goal {goal}), {mb:.0f} MB (goal {GOAL_MB})")
     say(f"growth_{FEW}_to_{MANY}_chips", growth(xpusim, options.repeat))
+    for scenario in GOALS_S:
+        say(f"search/{scenario}/bound", search(xpusim, scenario))
     sets = [str(p) for p in sorted((ROOT / "tests/measured/training").glob("*.csv"))]
     seconds, mb = cold([xpusim, "validate", *sets])
     say("replay_of_all_rows/tile", f"{seconds:.0f} s on one core (goal 180 on two), {mb:.0f} MB")
