@@ -6,7 +6,6 @@
 
 #include "xpusim/cluster/pipeline.h"
 #include "xpusim/cluster/schedule.h"
-#include "xpusim/ops/cost.h"
 #include "xpusim/ops/training.h"
 
 namespace xpusim {
@@ -48,7 +47,8 @@ class TrainingStep {
   result::Result run() {
     begin_result();
     choose_recompute();
-    check_memory();
+    if (options_.checks_memory)
+      ops::check_training_memory(q_.model, plan_, r_.memory, q_.chip.hbm.capacity, q_.chip.id);
     for (const ops::Chunk& c : chunks_) time_chunk(c);
     play_pipeline();
     exchange_gradients();
@@ -92,24 +92,18 @@ class TrainingStep {
     pipeline_.transfers_overlap = plan_.overlap.pipeline;
   }
 
-  /// Where the scenario leaves it open: the least that fits; else all.
+  /// Where scenario and stack leave it open: the least that fits; else all.
   void choose_recompute() {
     if (plan_.recompute == Recompute::Auto) plan_.recompute = q_.stack.recompute;
-    if (plan_.recompute != Recompute::Auto) return;
+    if (plan_.recompute != Recompute::Auto) return find_fullest();
     for (const Recompute r : {Recompute::None, Recompute::Selective, Recompute::Full}) {
       plan_.recompute = r;
-      r_.memory = {};
       find_fullest();
       if (r_.memory.total() <= d(q_.chip.hbm.capacity.count())) return;
     }
   }
-
-  void check_memory() {
-    find_fullest();
-    if (options_.checks_memory)
-      ops::check_training_memory(q_.model, plan_, r_.memory, q_.chip.hbm.capacity, q_.chip.id);
-  }
   void find_fullest() {
+    r_.memory = {};
     for (std::int64_t s = 0; s < stages(); ++s) {
       // Later stages hold fewer micro-batches: each is one pass nearer to its backward pass.
       const double most =

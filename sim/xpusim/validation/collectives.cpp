@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "xpusim/core/error.h"
+#include "xpusim/validation/field_reader.h"
 
 namespace xpusim::validation {
 namespace {
@@ -17,47 +18,26 @@ bool contains(std::string_view text, std::string_view part) {
 
 double d(std::int64_t x) { return static_cast<double>(x); }
 
-/// Reads the fields of one row and collects what is wrong with them.
-class Fields {
+/// Numbers of a row, all above zero.
+class Fields : public FieldReader {
  public:
-  Fields(const Csv& csv, const CsvRow& row, std::vector<Diagnostic>& found)
-      : csv_(csv), row_(row), found_(found) {}
+  using FieldReader::FieldReader;
 
-  [[nodiscard]] std::string_view text(std::string_view column) const { return csv_.field(row_, column); }
-  [[nodiscard]] bool has(std::string_view column) const { return !text(column).empty(); }
   double number(std::string_view column) {
-    const std::string_view word = text(column);
-    double x = 0;
-    const auto parsed = std::from_chars(word.data(), word.data() + word.size(), x);
-    if (parsed.ec == std::errc() && parsed.ptr == word.data() + word.size() && std::isfinite(x) && x > 0)
-      return x;
-    found_.push_back({{csv_.file, row_.line, 1},
-                      std::string(column),
-                      fmt::format("cannot read '{}'", word),
-                      "write a number above 0"});
+    if (const auto x = parsed(column); x && *x > 0) return *x;
+    wrong(column, "write a number above 0");
     return 1;
   }
   std::int64_t whole(std::string_view column) {
     return std::max<std::int64_t>(1, std::llround(std::min(number(column), 1e15)));
   }
-  void refuse(std::string_view column, std::string hint) {
-    found_.push_back({{csv_.file, row_.line, 1},
-                      std::string(column),
-                      fmt::format("cannot read '{}'", text(column)),
-                      std::move(hint)});
-  }
-
- private:
-  const Csv& csv_;
-  const CsvRow& row_;
-  std::vector<Diagnostic>& found_;
 };
 
 OpKind kind_of(std::string_view name, Fields& f, std::string_view column) {
   if (name == "alltoall") return OpKind::AllToAll;
   if (name == "send") return OpKind::SendRecv;
   if (const auto kind = enum_from<OpKind>(name); kind && is_collective(*kind)) return *kind;
-  f.refuse(column, "all_reduce, all_gather, reduce_scatter, all_to_all, send, dispatch or combine");
+  f.wrong(column, "all_reduce, all_gather, reduce_scatter, all_to_all, send, dispatch or combine");
   return OpKind::AllReduce;
 }
 
@@ -167,7 +147,7 @@ MeasuredCall system_row(Fields& f, const Csv& csv) {
     m.time_us = counted / f.number(bandwidth) / 1e3;
     if (moe && shards) m.skipped = "no time, and the bandwidth's bytes are not stated";
   } else {
-    f.refuse("time_us", "give time_us or " + std::string(bandwidth));
+    f.wrong("time_us", "give time_us or " + std::string(bandwidth));
   }
   if (contains(note, "skewed arrival")) m.skipped = "ranks arrive at different times";
   if (contains(note, "remote DRAM")) m.skipped = "memory of a host";

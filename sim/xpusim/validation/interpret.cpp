@@ -7,17 +7,17 @@
 
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
+#include "xpusim/validation/field_reader.h"
 #include "xpusim/validation/measured_set.h"
 #include "xpusim/validation/moe.h"
 
 namespace xpusim::validation {
 namespace {
 
-/// Reads the fields of one row and collects what is wrong with them.
-class RowReader {
+/// Numbers, extents and types of a row.
+class RowReader : public FieldReader {
  public:
-  RowReader(const Csv& csv, const CsvRow& row, std::vector<Diagnostic>& found)
-      : csv_(csv), row_(row), found_(found) {}
+  using FieldReader::FieldReader;
 
   double positive(std::string_view column) { return number(column, true); }
   std::int64_t count(std::string_view column) {
@@ -35,8 +35,8 @@ class RowReader {
   /// published sets of graph replays did; weights are cold (0) where a column says how a row was timed.
   std::int64_t rotation() const {
     constexpr std::int64_t kPublished = 5;
-    const auto found = csv_.attributes.find("weight_copies");
-    if (found == csv_.attributes.end()) return csv_.has("timing") ? 0 : kPublished;
+    const auto found = csv().attributes.find("weight_copies");
+    if (found == csv().attributes.end()) return csv().has("timing") ? 0 : kPublished;
     return std::strtoll(found->second.c_str(), nullptr, 10);
   }
   /// AxB or AxBxC: the first, and the product of the others.
@@ -56,8 +56,6 @@ class RowReader {
     wrong(column, "write ROWSxCOLS");
     return {1, 1};
   }
-  std::string_view text(std::string_view column) const { return csv_.field(row_, column); }
-
   Dtype dtype(std::string_view column) {
     static constexpr std::pair<std::string_view, Dtype> kNames[] = {
         {"bfloat16", Dtype::Bf16}, {"bf16", Dtype::Bf16}, {"float16", Dtype::Fp16}, {"fp16", Dtype::Fp16},
@@ -69,27 +67,12 @@ class RowReader {
     return Dtype::Bf16;
   }
 
-  void wrong(std::string_view column, std::string hint) {
-    found_.push_back({{csv_.file, row_.line, 1},
-                      std::string(column),
-                      fmt::format("cannot read '{}'", text(column)),
-                      std::move(hint)});
-  }
-
  private:
   double number(std::string_view column, bool above_zero) {
-    const std::string_view word = text(column);
-    double x = 0;
-    const auto parsed = std::from_chars(word.data(), word.data() + word.size(), x);
-    const bool ok = parsed.ec == std::errc() && parsed.ptr == word.data() + word.size() && std::isfinite(x);
-    if (ok && (above_zero ? x > 0 : x >= 0)) return x;
+    if (const auto x = parsed(column); x && (above_zero ? *x > 0 : *x >= 0)) return *x;
     wrong(column, above_zero ? "write a number above 0" : "write a number, 0 or more");
     return 1;
   }
-
-  const Csv& csv_;
-  const CsvRow& row_;
-  std::vector<Diagnostic>& found_;
 };
 
 /// What a row stands for.

@@ -10,6 +10,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
 #include "xpusim/train.h"
+#include "xpusim/validation/field_reader.h"
 
 namespace xpusim::validation {
 namespace {
@@ -18,21 +19,14 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-/// Reads the fields of one row and collects what is wrong with them.
-class RunReader {
+/// Numbers of a row, some of which may be blank.
+class RunReader : public FieldReader {
  public:
-  RunReader(const Csv& csv, const CsvRow& row, std::vector<Diagnostic>& found)
-      : csv_(csv), row_(row), found_(found) {}
+  using FieldReader::FieldReader;
 
-  [[nodiscard]] std::string_view text(std::string_view column) const { return csv_.field(row_, column); }
-  [[nodiscard]] bool is_blank(std::string_view column) const { return text(column).empty(); }
   double number(std::string_view column, double otherwise) {
-    const std::string_view word = text(column);
-    if (word.empty()) return otherwise;
-    double x = 0;
-    const auto parsed = std::from_chars(word.data(), word.data() + word.size(), x);
-    if (parsed.ec == std::errc() && parsed.ptr == word.data() + word.size() && std::isfinite(x) && x >= 0)
-      return x;
+    if (!has(column)) return otherwise;
+    if (const auto x = parsed(column); x && *x >= 0) return *x;
     wrong(column, "write a number, 0 or more");
     return otherwise;
   }
@@ -50,17 +44,6 @@ class RunReader {
     wrong(column, "write 1 or more");
     return 1;
   }
-  void wrong(std::string_view column, std::string hint) {
-    found_.push_back({{csv_.file, row_.line, 1},
-                      std::string(column),
-                      fmt::format("cannot read '{}'", text(column)),
-                      std::move(hint)});
-  }
-
- private:
-  const Csv& csv_;
-  const CsvRow& row_;
-  std::vector<Diagnostic>& found_;
 };
 
 /// "a:b,c:d" of an attribute: the translation of a word; the word itself where there is none.
@@ -159,7 +142,7 @@ ScenarioSpec scenario_of(RunReader& r) {
   p.cp = std::max<std::int64_t>(1, r.whole("cp", 1));
   p.dp = std::max<std::int64_t>(1, r.whole("dp", 1));
   p.ep = std::max<std::int64_t>(1, r.whole("ep", 1));
-  p.sequence_parallel = r.is_blank("sp") ? Toggle::Auto : r.whole("sp", 0) == 1 ? Toggle::On : Toggle::Off;
+  p.sequence_parallel = !r.has("sp") ? Toggle::Auto : r.whole("sp", 0) == 1 ? Toggle::On : Toggle::Off;
   const std::string_view precision = r.text("precision");
   s.precision.weights = precision == "fp16" ? Dtype::Fp16 : Dtype::Bf16;
   s.precision.activations = precision == "fp8" ? Dtype::Fp8 : s.precision.weights;
