@@ -173,6 +173,8 @@ class Library {
       case config::FileKind::Scenario:
         static_cast<void>(frontend::load_scenario(library_, id, "", overrides));
         return document_of(library_.scenario(id, overrides), kind);
+      case config::FileKind::Suite:
+        return document_of(library_.suite(id), kind);
       case config::FileKind::Trace:
         break;
     }
@@ -237,7 +239,7 @@ class Library {
     for (const std::string& file : files)
       replays.push_back(frontend::load_replay(library_, file, chip, overrides, f));
     std::vector<validation::SetReport> reports;
-    for (const frontend::Replay& replay : replays) reports.push_back(replay(polling(progress)));
+    for (const frontend::Replay& replay : replays) reports.push_back(replay.run(polling(progress)));
     return dump(validation::to_json(reports, worst));
   }
 

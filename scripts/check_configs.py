@@ -32,6 +32,7 @@ FOLDERS = {
     "model": "workloads/models",
     "scenario": "workloads/scenarios",
     "trace": "workloads/traces",
+    "suite": "tests/golden",
 }
 
 

@@ -33,7 +33,9 @@ LAYERS = {
     "validation": "core spec ops mapping chip network cluster result request simulate operator_timer train",
     "frontend": "core spec config ops mapping chip network cluster result request simulate operator_timer "
     "train search validation",
-    "app": "core spec config ops mapping des chip network cluster result simulate search validation frontend",
+    "regression": "core spec config chip network result simulate validation frontend",
+    "app": "core spec config ops mapping des chip network cluster result simulate search validation frontend "
+    "regression",
     "bindings": "core spec config ops mapping des chip network cluster result simulate validation frontend",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}

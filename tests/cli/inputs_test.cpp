@@ -184,7 +184,7 @@ TEST_F(Inputs, AnUnknownSystemOfAScenarioIsReportedThere) {
 }
 
 TEST_F(Inputs, AColumnIsASystemAndValues) {
-  expect_refusal({"run", "mlp_block", "--on", ""}, kUsage, "--on : no system (--on SYSTEM[,path=value...])");
+  expect_refusal({"run", "mlp_block", "--on", ""}, kUsage, "--on : no name (--on NAME[,path=value...])");
   expect_refusal({"run", "mlp_block", "--on", "dgx_h100,chip.hbm.bandwith=1 TB/s"}, kUsage,
                  "--on chip.hbm.bandwith=1 TB/s: chip.hbm.bandwith: unknown key (did you mean 'bandwidth'?)");
   expect_refusal(

@@ -25,8 +25,8 @@ void check_round_trip(T value, std::string_view root) {
     throw std::logic_error("not the struct that was written:\n" + text);
 }
 
-/// Input: a digit (0 chip, 1 system, 2 stack, 3 model, 4 scenario, 5 trace), then the text of a file named
-/// fuzz.yaml. Throws ConfigError when that is wrong in any way. Anything else that it throws is a bug.
+/// Input: a digit (0 chip, 1 system, 2 stack, 3 model, 4 scenario, 5 trace, 6 suite), then the text of a file
+/// named fuzz.yaml. Throws ConfigError when that is wrong in any way. Anything else that it throws is a bug.
 inline void read_config_input(std::string_view input) {
   if (input.empty()) return;
   const auto kind = static_cast<std::uint8_t>(input.front() - '0') % config::kFileKindNames.size();
@@ -45,6 +45,8 @@ inline void read_config_input(std::string_view input) {
       return check_round_trip(config::read_scenario(node, "fuzz.yaml").value, name);
     case config::FileKind::Trace:
       return check_round_trip(config::read_trace(node, "fuzz.yaml").value, name);
+    case config::FileKind::Suite:
+      return check_round_trip(config::read_suite(node, "fuzz.yaml").value, name);
   }
 }
 

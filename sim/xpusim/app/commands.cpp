@@ -72,15 +72,15 @@ void export_graph(const Common& c, const Request& q) {
                enum_name(q.scenario.launch));
 }
 
-config::Overrides overrides_of(const Common& c, const Column& column) {
+config::Overrides overrides_of(const Common& c, const frontend::Column& column) {
   config::Overrides overrides = app::overrides_of(c);
   overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
   return overrides;
 }
 
 result::Result run_scenario(const config::Library& library, const Common& c, const std::string& id,
-                            const Column& column) {
-  const auto inputs = frontend::load_scenario(library, id, column.system, overrides_of(c, column));
+                            const frontend::Column& column) {
+  const auto inputs = frontend::load_scenario(library, id, column.name, overrides_of(c, column));
   Progress progress(inputs.platform.system.value.id, "operators");
   result::Result r = frontend::simulate(inputs, library.accuracy(), options_of(c, progress));
   frontend::stamp(r, frontend::resolved(inputs));
@@ -89,11 +89,11 @@ result::Result run_scenario(const config::Library& library, const Common& c, con
 }
 
 result::Result run_trace(const config::Library& library, const Common& c, const std::string& id,
-                         const Column& column) {
+                         const frontend::Column& column) {
   if (!c.export_graph.empty())
     throw ConfigError(Diagnostic{
         {id, 0, 0}, "", "--export-graph writes a scenario's operators", "this is a trace already"});
-  const auto inputs = frontend::load_trace(library, id, column.system, overrides_of(c, column));
+  const auto inputs = frontend::load_trace(library, id, column.name, overrides_of(c, column));
   Progress progress(inputs.platform.system.value.id, "operators");
   result::Result r = frontend::simulate(inputs, library.accuracy(), options_of(c, progress));
   frontend::stamp(r, frontend::resolved(inputs));
@@ -103,11 +103,11 @@ result::Result run_trace(const config::Library& library, const Common& c, const 
 Results run_columns(const Common& c, const RunArguments& a) {
   const config::Library library = open_library(c.data);
   const bool trace = frontend::is_trace(library, a.workload);
-  std::vector<Column> columns;
-  for (const std::string& text : a.on) columns.push_back(parse_column(text));
+  std::vector<frontend::Column> columns;
+  for (const std::string& text : a.on) columns.push_back(frontend::parse_column(text, "--on"));
   if (columns.empty()) columns.emplace_back();
   Results results;
-  for (const Column& column : columns) {
+  for (const frontend::Column& column : columns) {
     results.push_back(trace ? run_trace(library, c, a.workload, column)
                             : run_scenario(library, c, a.workload, column));
     results.back().variant = column.variant;
@@ -143,8 +143,8 @@ void run_searched(const Common& c, const RunArguments& a) {
   const config::Library library = open_library(c.data);
   Results results;
   for (const std::string& text : a.on.empty() ? std::vector<std::string>{""} : a.on) {
-    const Column column = text.empty() ? Column{} : parse_column(text);
-    auto inputs = frontend::load_scenario(library, a.workload, column.system, overrides_of(c, column));
+    const frontend::Column column = text.empty() ? frontend::Column{} : frontend::parse_column(text, "--on");
+    auto inputs = frontend::load_scenario(library, a.workload, column.name, overrides_of(c, column));
     Options options{fidelity_of(c), !c.trace.empty(), true, {}};
     const PlanSearch search = frontend::search(inputs, kConfirmed, options);
     if (prints_table) print_candidates(search);
@@ -191,9 +191,9 @@ void list(const Common& c, const std::string& kind) {
   for (std::size_t i = 0; i < config::kFileKindNames.size(); ++i) {
     const std::string plural = std::string(config::kFileKindNames[i]) + "s";
     if (!kind.empty() && kind != plural) continue;
-    if (kind.empty()) std::cout << plural << ":\n";
-    for (const std::string& id : library.list(static_cast<config::FileKind>(i)))
-      std::cout << (kind.empty() ? "  " : "") << id << '\n';
+    const auto ids = library.list(static_cast<config::FileKind>(i));
+    if (kind.empty() && !ids.empty()) std::cout << plural << ":\n";
+    for (const std::string& id : ids) std::cout << (kind.empty() ? "  " : "") << id << '\n';
   }
 }
 
@@ -207,7 +207,7 @@ void config_check(const Common& c, const ConfigArguments& a) {
         throw ConfigError(Diagnostic{{file, 0, 0},
                                      "",
                                      "what kind of file is this?",
-                                     "give --kind chip, system, stack, model, scenario or trace"});
+                                     "give --kind chip, system, stack, model, scenario, trace or suite"});
       config::check_file(library, *kind, file);
     } catch (const ConfigError& e) {
       found.insert(found.end(), e.diagnostics().begin(), e.diagnostics().end());
@@ -239,6 +239,8 @@ void config_show(const Common& c, const ConfigArguments& a) {
       return show(library.scenario(a.name, overrides));
     case config::FileKind::Trace:
       return show(library.trace(a.name));
+    case config::FileKind::Suite:
+      return show(library.suite(a.name));
   }
 }
 

@@ -25,20 +25,4 @@ chip::Fidelity fidelity_of(const Common& c) {
   return c.fidelity == "bound" ? chip::Fidelity::Bound : chip::Fidelity::Tile;
 }
 
-Column parse_column(const std::string& text) {
-  Column c;
-  std::size_t comma = text.find(',');
-  c.system = text.substr(0, comma);
-  if (c.system.empty())
-    throw ConfigError(Diagnostic{{"--on " + text, 0, 0}, "", "no system", "--on SYSTEM[,path=value...]"});
-  while (comma != std::string::npos) {
-    const std::size_t next = text.find(',', comma + 1);
-    const std::string part = text.substr(comma + 1, next == std::string::npos ? next : next - comma - 1);
-    c.overrides.push_back(config::parse_override(part, "--on"));
-    c.variant += (c.variant.empty() ? "" : ", ") + part;
-    comma = next;
-  }
-  return c;
-}
-
 }  // namespace xpusim::app

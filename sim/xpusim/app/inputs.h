@@ -16,12 +16,4 @@ namespace xpusim::app {
 [[nodiscard]] config::Overrides overrides_of(const Common&);
 [[nodiscard]] chip::Fidelity fidelity_of(const Common&);
 
-/// "SYSTEM" or "SYSTEM,path=value,...": one column of a comparison.
-struct Column {
-  std::string system;
-  config::Overrides overrides;
-  std::string variant;  ///< the overrides as written
-};
-[[nodiscard]] Column parse_column(const std::string& text);
-
 }  // namespace xpusim::app

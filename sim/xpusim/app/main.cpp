@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "xpusim/app/check.h"
 #include "xpusim/app/collective.h"
 #include "xpusim/app/commands.h"
 #include "xpusim/app/scale.h"
@@ -15,7 +16,7 @@ namespace {
 using namespace xpusim::app;
 
 // Exit codes. 130 is the shell's word for an interrupt.
-constexpr int kOk = 0, kUsage = 2, kInfeasible = 3, kInternal = 70;
+constexpr int kOk = 0, kDiffers = 1, kUsage = 2, kInfeasible = 3, kInternal = 70;
 
 void add_common(CLI::App& command, Common& c) {
   command
@@ -116,8 +117,29 @@ void add_validate(CLI::App& app, Common& c, ValidateArguments& a) {
   command->callback([&c, &a] { validate(c, a); });
 }
 
+/// `same`: what the command found.
+void add_check(CLI::App& app, Common& c, CheckArguments& a, bool& same) {
+  CLI::App* command = app.add_subcommand("check", "compare a suite of predictions with its baseline");
+  command->add_option("suite", a.suite, "id or file of a suite")->required();
+  command->add_option("--baseline", a.baseline, "file of the baseline (default: as the suite says)");
+  command->add_flag("--update", a.update, "write the baseline anew");
+  command->add_option("--reason", a.reason, "why the numbers may change; kept in the baseline");
+  command->add_option("--jobs", a.jobs, "processes (default: one per core)")->check(CLI::Range(1, 1024));
+  command
+      ->add_option("--only", a.only, "a case, on all or one of its systems: NAME or NAME/SYSTEM (repeatable)")
+      ->allow_extra_args(false);
+  command->add_option("--set", c.set, "replace a value: path=value (repeatable)")->allow_extra_args(false);
+  command->add_option("--markdown", a.markdown, "write the table for a pull request");
+  command->add_option("--junit", a.junit, "write JUnit XML");
+  command->add_option("--json", c.json, "write all of it as JSON to a file, or to stdout with -");
+  command->add_option("--github-benchmark", a.github_benchmark,
+                      "write github-action-benchmark's customSmallerIsBetter");
+  command->add_option("--bencher", a.bencher, "write Bencher Metric Format");
+  command->callback([&c, &a, &same] { same = check(c, a); });
+}
+
 void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
-  const auto kinds = CLI::IsMember({"chip", "system", "stack", "model", "scenario", "trace"});
+  const auto kinds = CLI::IsMember({"chip", "system", "stack", "model", "scenario", "trace", "suite"});
   CLI::App* config = app.add_subcommand("config", "check and show input files");
   config->require_subcommand(1);
   CLI::App* check = config->add_subcommand("check", "check files; every mistake at once");
@@ -126,13 +148,15 @@ void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
   check->callback([&c, &a] { config_check(c, a); });
   CLI::App* show =
       config->add_subcommand("show", "print a file with inheritance, defaults and --set resolved");
-  show->add_option("kind", a.kind, "chip, system, stack, model, scenario or trace")->required()->check(kinds);
+  show->add_option("kind", a.kind, "chip, system, stack, model, scenario, trace or suite")
+      ->required()
+      ->check(kinds);
   show->add_option("name", a.name, "id or file")->required();
   show->add_flag("--origin", a.origin, "say where each value comes from");
   show->add_option("--set", c.set, "replace a value: path=value (repeatable)")->allow_extra_args(false);
   show->callback([&c, &a] { config_show(c, a); });
   CLI::App* schema = config->add_subcommand("schema", "print the JSON Schema of a kind of file");
-  schema->add_option("kind", a.kind, "chip, system, stack, model, scenario or trace")
+  schema->add_option("kind", a.kind, "chip, system, stack, model, scenario, trace or suite")
       ->required()
       ->check(kinds);
   schema->callback([&a] { config_schema(a); });
@@ -154,6 +178,8 @@ int run_command_line(int argc, char** argv) {
   ValidateArguments validate_arguments;
   CollectiveArguments collective_arguments;
   ScaleArguments scale_arguments;
+  CheckArguments check_arguments;
+  bool same = true;
   std::string list_kind;
   app.add_option("--data", common.data,
                  "folder that holds configs/ and workloads/ (default: $XPUSIM_DATA, or as installed)");
@@ -162,10 +188,11 @@ int run_command_line(int argc, char** argv) {
   add_collective(app, common, collective_arguments);
   add_scale(app, common, scale_arguments);
   add_validate(app, common, validate_arguments);
-  CLI::App* list_command =
-      app.add_subcommand("list", "list the known chips, systems, stacks, models, scenarios and traces");
+  add_check(app, common, check_arguments, same);
+  CLI::App* list_command = app.add_subcommand(
+      "list", "list the known chips, systems, stacks, models, scenarios, traces and suites");
   list_command->add_option("kind", list_kind, "only these")
-      ->check(CLI::IsMember({"chips", "systems", "stacks", "models", "scenarios", "traces"}));
+      ->check(CLI::IsMember({"chips", "systems", "stacks", "models", "scenarios", "traces", "suites"}));
   list_command->callback([&] { list(common, list_kind); });
   add_config(app, common, config_arguments);
   try {
@@ -175,7 +202,7 @@ int run_command_line(int argc, char** argv) {
   }
   std::cout.flush();
   if (!std::cout) throw std::runtime_error("stdout: cannot write the result");
-  return kOk;
+  return same ? kOk : kDiffers;
 }
 
 }  // namespace

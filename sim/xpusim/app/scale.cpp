@@ -109,10 +109,10 @@ void scale(const Common& c, const ScaleArguments& a) {
   std::vector<std::string> systems = a.on;
   if (systems.empty()) systems.emplace_back();
   for (const std::string& text : systems) {
-    const Column column = text.empty() ? Column{} : parse_column(text);
+    const frontend::Column column = text.empty() ? frontend::Column{} : frontend::parse_column(text, "--on");
     config::Overrides overrides = overrides_of(c);
     overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
-    const auto inputs = frontend::load_scenario(library, a.scenario, column.system, overrides);
+    const auto inputs = frontend::load_scenario(library, a.scenario, column.name, overrides);
     curves.push_back(frontend::scale(inputs, chips, scaling, options));
   }
   if (c.json != "-") {

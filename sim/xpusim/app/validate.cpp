@@ -19,7 +19,7 @@ void validate(const Common& c, const ValidateArguments& a) {
   std::vector<validation::SetReport> reports;
   for (std::size_t i = 0; i < replays.size(); ++i) {
     Progress progress(a.files[i], "rows");
-    reports.push_back(replays[i]([&](std::size_t done, std::size_t all) { progress.show(done, all); }));
+    reports.push_back(replays[i].run([&](std::size_t done, std::size_t all) { progress.show(done, all); }));
   }
   const std::string json =
       c.json.empty() ? std::string() : validation::to_json(reports, a.worst).dump(2) + "\n";

@@ -8,6 +8,7 @@
 #include "xpusim/core/units.h"
 #include "xpusim/mapping/tile_program.h"
 #include "xpusim/spec/chip.h"
+#include "xpusim/spec/fidelity.h"
 #include "xpusim/spec/graph.h"
 #include "xpusim/spec/scenario.h"
 
@@ -15,8 +16,8 @@
 /// clock that the power cap leaves, and what both must not undercut.
 namespace xpusim::chip {
 
-enum class Fidelity : std::uint8_t { Bound, Tile };
-inline constexpr std::array<std::string_view, 2> kFidelityNames = {"bound", "tile"};
+using xpusim::Fidelity;
+using xpusim::kFidelityNames;
 
 /// One step on one engine of core 0, for the trace.
 struct EngineSpan {

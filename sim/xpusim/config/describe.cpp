@@ -48,8 +48,10 @@ class YamlWriter : public Fields {
   }
   void dictionary(const FieldInfo& info, const Dictionary& handle) override {
     nest(info.key, [&](Fields& f) {
-      for (const std::string& key : handle.keys())
-        handle.visit(f, key, FieldInfo{key, info.help, true, info.range, info.plain});
+      for (const std::string& key : handle.keys()) {
+        const std::string written = yaml_text(key);
+        handle.visit(f, key, FieldInfo{written, info.help, true, info.range, info.plain});
+      }
     });
   }
 

@@ -36,6 +36,10 @@ auto with_description(FileKind kind, const F& use) {
       ScenarioSpec s;
       return use(describer(s));
     }
+    case FileKind::Suite: {
+      SuiteSpec s;
+      return use(describer(s));
+    }
     case FileKind::Trace:
       break;
   }
@@ -236,6 +240,51 @@ void check_graph(const Graph& g, Reader& r) {
                       fmt::format("at most {}; time a part of them and scale", kMostRuns));
 }
 
+/// Names stand in tables, files and other tools' keys.
+bool is_case_name(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_-./").find(c) != std::string_view::npos;
+  });
+}
+
+void check_case(const CaseSpec& c, const std::string& path, Reader& r) {
+  const auto [kind, text] = subject(c);
+  if (kind.empty())
+    return r.report_conflict({path}, "not one thing to run",
+                             "give one of op, scenario, trace, collective, validation");
+  const bool on_chips = kind == "op", on_systems = kind != "op" && kind != "validation";
+  if (!c.chips.empty() && !on_chips)
+    r.report_conflict({path + ".chips", path}, fmt::format("a {} runs on no list of chips", kind),
+                      on_systems ? "give systems" : "the measured set names its own");
+  if (!c.systems.empty() && !on_systems)
+    r.report_conflict({path + ".systems", path}, fmt::format("a {} runs on no list of systems", kind),
+                      on_chips ? "give chips" : "the measured set names its own");
+  if (on_chips && c.chips.empty()) r.report_conflict({path}, "no chips", "list one or more");
+  if ((kind == "trace" || kind == "collective") && c.systems.empty())
+    r.report_conflict({path}, "no systems", "list one or more");
+  const std::vector<std::string>& on = on_chips ? c.chips : c.systems;
+  for (std::size_t i = 0; i < on.size(); ++i)
+    if (on[i].empty() || std::find(on.begin(), on.begin() + static_cast<std::ptrdiff_t>(i), on[i]) !=
+                             on.begin() + static_cast<std::ptrdiff_t>(i))
+      r.report_conflict({fmt::format("{}.{}[{}]", path, on_chips ? "chips" : "systems", i)},
+                        in_quotes(on[i]) + (on[i].empty() ? " is no name" : " is there twice"), "once each");
+  for (const auto& [name, measured] : c.measured)
+    if (std::find(on.begin(), on.end(), name) == on.end())
+      r.report_conflict({fmt::format("{}.measured.{}.time", path, name)},
+                        fmt::format("measured on {}, which the case does not run on", in_quotes(name)),
+                        on.empty() ? "list the systems" : "one of " + join(views(on)));
+}
+
+void check_suite(const SuiteSpec& s, Reader& r) {
+  for (const auto& [name, c] : s.cases) {
+    const std::string path = "suite.cases." + printable(name);
+    if (!is_case_name(name))
+      r.report_conflict({path}, in_quotes(name) + " is no name of a case", "letters, digits and _-./");
+    check_case(c, path, r);
+  }
+}
+
 }  // namespace
 
 std::optional<FileKind> file_kind(std::string_view name) {
@@ -279,6 +328,10 @@ Loaded<ScenarioSpec> read_scenario(const Node& node, const std::string& file) {
 }
 Loaded<Graph> read_trace(const Node& node, const std::string& file) {
   return read<Graph>(node, FileKind::Trace, file, check_graph);
+}
+
+Loaded<SuiteSpec> read_suite(const Node& node, const std::string& file) {
+  return read<SuiteSpec>(node, FileKind::Suite, file, check_suite);
 }
 
 AccuracyTable read_accuracy(const Node& node, const std::string& file) {

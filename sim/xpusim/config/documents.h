@@ -12,18 +12,19 @@
 #include "xpusim/spec/model.h"
 #include "xpusim/spec/scenario.h"
 #include "xpusim/spec/stack.h"
+#include "xpusim/spec/suite.h"
 #include "xpusim/spec/system.h"
 
 /// The kinds of files that there are: how each is read and checked, and what describes it.
 namespace xpusim::config {
 
 /// The kinds of input files, and the folder of each below the library's root.
-enum class FileKind : std::uint8_t { Chip, System, Stack, Model, Scenario, Trace };
-inline constexpr std::array<std::string_view, 6> kFileKindNames = {"chip",  "system",   "stack",
-                                                                   "model", "scenario", "trace"};
-inline constexpr std::array<std::string_view, 6> kFileKindFolders = {
-    "configs/chips",    "configs/systems",     "configs/stacks",
-    "workloads/models", "workloads/scenarios", "workloads/traces"};
+enum class FileKind : std::uint8_t { Chip, System, Stack, Model, Scenario, Trace, Suite };
+inline constexpr std::array<std::string_view, 7> kFileKindNames = {"chip",     "system", "stack", "model",
+                                                                   "scenario", "trace",  "suite"};
+inline constexpr std::array<std::string_view, 7> kFileKindFolders = {
+    "configs/chips",       "configs/systems",  "configs/stacks", "workloads/models",
+    "workloads/scenarios", "workloads/traces", "tests/golden"};
 [[nodiscard]] constexpr std::string_view kind_name(FileKind kind) {
   return kFileKindNames[static_cast<std::size_t>(kind)];
 }
@@ -51,6 +52,7 @@ void require_map(const Node&, FileKind, const std::string& file);
 [[nodiscard]] Loaded<ModelSpec> read_model(const Node&, const std::string& file);
 [[nodiscard]] Loaded<ScenarioSpec> read_scenario(const Node&, const std::string& file);
 [[nodiscard]] Loaded<Graph> read_trace(const Node&, const std::string& file);
+[[nodiscard]] Loaded<SuiteSpec> read_suite(const Node&, const std::string& file);
 /// The errors of the validated classes (configs/accuracy.yaml).
 [[nodiscard]] AccuracyTable read_accuracy(const Node&, const std::string& file);
 /// One operator, its keys as in a trace.

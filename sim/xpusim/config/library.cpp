@@ -29,8 +29,10 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
                       : fmt::format("did you mean '{}'? known: {}", near, join(names));
 }
 
-/// The file's tree over its base chain, which is a list of ids.
-Node with_base(FileKind kind, const std::string& file, std::vector<std::string>& chain) {
+/// The file's tree over its base chain, which is a list of ids: of files beside it, else of the `shipped`
+/// folder.
+Node with_base(FileKind kind, const std::string& file, const fs::path& shipped,
+               std::vector<std::string>& chain) {
   Node node = read_yaml(file);
   require_map(node, kind, file);
   const auto entry =
@@ -46,19 +48,25 @@ Node with_base(FileKind kind, const std::string& file, std::vector<std::string>&
   };
   if (std::find(chain.begin(), chain.end(), base.text) != chain.end())
     refuse(in_quotes(base.text) + " inherits from itself", join(views(chain), " -> ") + " -> " + base.text);
-  const auto known = ids_in(beside);
-  if (std::find(known.begin(), known.end(), base.text) == known.end())
-    refuse(fmt::format("no file {} beside this one", in_quotes(base.text + ".yaml")),
-           did_you_mean(base.text, known));
-  Node under = with_base(kind, (beside / (base.text + ".yaml")).string(), chain);
+  const std::string base_file = base.text + ".yaml";
+  const auto has_base = [&](const std::vector<std::string>& ids) {
+    return std::find(ids.begin(), ids.end(), base.text) != ids.end();
+  };
+  auto known = ids_in(beside);
+  const fs::path place = has_base(known) ? beside : shipped;
+  for (const std::string& id : ids_in(shipped))
+    if (std::find(known.begin(), known.end(), id) == known.end()) known.push_back(id);
+  if (!has_base(known))
+    refuse(fmt::format("no file {} beside this one", in_quotes(base_file)), did_you_mean(base.text, known));
+  Node under = with_base(kind, (place / base_file).string(), shipped, chain);
   std::erase_if(under.entries, [](const Entry& e) { return e.key == "id"; });  // of that file
   overlay(under, node);
   return under;
 }
 
-Node with_base(FileKind kind, const std::string& file) {
+Node with_base(FileKind kind, const std::string& file, const fs::path& root) {
   std::vector<std::string> chain;
-  return with_base(kind, file, chain);
+  return with_base(kind, file, root / folder(kind), chain);
 }
 
 /// Is it "key" or "key[2]", with further such parts after dots?
@@ -109,11 +117,11 @@ bool is_path(const std::string& id_or_path) {
 
 class Library::Trees {
  public:
-  Node get(FileKind kind, const std::string& file) {
+  Node get(FileKind kind, const std::string& file, const fs::path& root) {
     const std::lock_guard lock(mutex_);
     const auto known = trees_.find({kind, file});
     if (known != trees_.end()) return known->second;
-    return trees_.emplace(std::pair(kind, file), with_base(kind, file)).first->second;
+    return trees_.emplace(std::pair(kind, file), with_base(kind, file, root)).first->second;
   }
 
  private:
@@ -130,7 +138,12 @@ Library Library::read_once() const {
 std::vector<std::string> Library::list(FileKind kind) const { return ids_in(root_ / folder(kind)); }
 
 std::string Library::find(FileKind kind, const Reference& r) const {
-  if (is_path(r.id)) return r.id;
+  if (is_path(r.id)) {
+    const fs::path named(r.id);
+    return r.where.line == 0 || named.is_absolute()
+               ? r.id
+               : (fs::path(r.where.file).parent_path() / named).lexically_normal().string();
+  }
   const fs::path path = root_ / folder(kind) / (r.id + ".yaml");
   std::error_code none;
   if (fs::exists(path, none)) return path.lexically_normal().string();
@@ -142,7 +155,7 @@ std::string Library::find(FileKind kind, const Reference& r) const {
 }
 
 Node Library::tree(FileKind kind, const std::string& file, const Overrides& overrides) const {
-  Node root = trees_ ? trees_->get(kind, file) : with_base(kind, file);
+  Node root = trees_ ? trees_->get(kind, file, root_) : with_base(kind, file, root_);
   for (const Override& o : overrides) {
     if (o.path.substr(0, o.path.find('.')) != kind_name(kind)) continue;
     const auto where = std::make_shared<const std::string>(o.where());
@@ -178,6 +191,11 @@ Loaded<Graph> Library::trace(const Reference& r) const {
   return read_trace(tree(FileKind::Trace, file, {}), file);
 }
 
+Loaded<SuiteSpec> Library::suite(const Reference& r) const {
+  const std::string file = find(FileKind::Suite, r);
+  return read_suite(tree(FileKind::Suite, file, {}), file);
+}
+
 AccuracyTable Library::accuracy() const {
   const fs::path path = root_ / "configs" / "accuracy.yaml";
   std::error_code none;
@@ -204,6 +222,9 @@ void check_file(const Library& library, FileKind kind, const std::string& path) 
       return;
     case FileKind::Trace:
       static_cast<void>(library.trace(path));
+      return;
+    case FileKind::Suite:
+      static_cast<void>(library.suite(path));
       return;
   }
 }

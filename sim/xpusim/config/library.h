@@ -47,7 +47,8 @@ class Library {
   [[nodiscard]] Library read_once() const;
 
   [[nodiscard]] std::vector<std::string> list(FileKind) const;
-  /// The file of an id or path. Throws ConfigError with the known ids.
+  /// The file of an id or path; a path that a file names starts in that file's folder. Throws ConfigError
+  /// with the known ids.
   [[nodiscard]] std::string find(FileKind, const Reference&) const;
 
   [[nodiscard]] Loaded<ChipSpec> chip(const Reference&, const Overrides& = {}) const;
@@ -56,6 +57,7 @@ class Library {
   [[nodiscard]] Loaded<ModelSpec> model(const Reference&, const Overrides& = {}) const;
   [[nodiscard]] Loaded<ScenarioSpec> scenario(const Reference&, const Overrides& = {}) const;
   [[nodiscard]] Loaded<Graph> trace(const Reference&) const;
+  [[nodiscard]] Loaded<SuiteSpec> suite(const Reference&) const;
 
   /// What validation found; empty if the library has no such file.
   [[nodiscard]] AccuracyTable accuracy() const;

@@ -42,7 +42,14 @@ bool is_reserved(std::string word) {
   return std::find(kWords.begin(), kWords.end(), word) != kWords.end();
 }
 
-/// Plain where no YAML reader could stumble, else in double quotes with JSON's escapes.
+std::string unit_names(const Dimension& dimension) {
+  std::vector<std::string_view> names;
+  for (const UnitName& u : dimension.units) names.push_back(u.text);
+  return join(names);
+}
+
+}  // namespace
+
 std::string yaml_text(const std::string& text) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   const auto is_plain = [&](char c) {
@@ -54,14 +61,6 @@ std::string yaml_text(const std::string& text) {
                      !is_reserved(text);
   return plain ? text : nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
-
-std::string unit_names(const Dimension& dimension) {
-  std::vector<std::string_view> names;
-  for (const UnitName& u : dimension.units) names.push_back(u.text);
-  return join(names);
-}
-
-}  // namespace
 
 std::optional<double> parse_real(std::string_view text) {
   const auto parsed = leading_number(text);
@@ -93,12 +92,14 @@ std::optional<double> parse_quantity(std::string_view text, const Dimension& dim
 std::string format_quantity(double si, const Dimension& dimension) {
   if (si == 0) return fmt::format("0 {}", dimension.units.front().text);
   std::string best;
-  // Reads back as the same; at least one of the unit; few digits; a small number.
-  std::tuple<bool, bool, std::size_t, double> best_rank;
+  // Reads back as the same; no binary fraction's tail; at least one of the unit; few digits; a small number.
+  constexpr std::size_t kTail = 14;
+  std::tuple<bool, bool, bool, std::size_t, double> best_rank;
   for (const UnitName& u : dimension.units) {
     std::string text = fmt::format("{} {}", si / u.scale, u.text);
     const double shown = std::abs(si / u.scale);
-    const std::tuple rank{parse_quantity(text, dimension) != si, shown < 1, text.size(), shown};
+    const std::tuple rank{parse_quantity(text, dimension) != si, text.size() > kTail, shown < 1, text.size(),
+                          shown};
     if (!best.empty() && rank >= best_rank) continue;
     best = std::move(text);
     best_rank = rank;

@@ -18,6 +18,8 @@ namespace xpusim::config {
 /// The shortest text of a quantity, in its best-fitting unit. parse_quantity reads it back.
 [[nodiscard]] std::string format_quantity(double si, const Dimension&);
 
+/// Text as YAML: plain where no reader could stumble, else in double quotes.
+[[nodiscard]] std::string yaml_text(const std::string& text);
 /// A value as YAML text that reads back as the same value.
 [[nodiscard]] std::string format(const Scalar&);
 /// What to write for a value, as a hint: "write a whole number".

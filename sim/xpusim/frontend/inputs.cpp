@@ -78,6 +78,20 @@ Platform load_platform(const config::Library& library, const config::Reference& 
   return p;
 }
 
+Column parse_column(const std::string& text, const std::string& option) {
+  const auto parts = split(text, ',');
+  Column c;
+  c.name = parts.front();
+  if (c.name.empty())
+    throw ConfigError(Diagnostic{
+        {option + " " + text, 0, 0}, "", "no name", fmt::format("{} NAME[,path=value...]", option)});
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    c.overrides.push_back(config::parse_override(parts[i], option));
+    c.variant += (c.variant.empty() ? "" : ", ") + parts[i];
+  }
+  return c;
+}
+
 config::Node tree_of_words(const std::string& command, const std::vector<std::string>& words,
                            const std::vector<std::string_view>& refused) {
   config::Mark where;

@@ -23,6 +23,15 @@ struct Platform {
 [[nodiscard]] Platform load_platform(const config::Library&, const config::Reference& system,
                                      const config::Overrides&);
 
+/// "NAME" or "NAME,path=value,...": a system, or a chip, with what-if values.
+struct Column {
+  std::string name;
+  config::Overrides overrides;
+  std::string variant;  ///< the overrides as written
+};
+/// `option`: where the text stands, for messages. Throws ConfigError.
+[[nodiscard]] Column parse_column(const std::string& text, const std::string& option);
+
 /// "key=value" words as a map that a Reader reads. Throws ConfigError with every mistake; `refused`: keys
 /// that files have, but words have not.
 [[nodiscard]] config::Node tree_of_words(const std::string& command, const std::vector<std::string>& words,

@@ -23,20 +23,33 @@ std::string chip_of(const validation::MeasuredSet& set, const config::Library& l
       {set.file, 0, 0}, "chip", fmt::format("no chip '{}'", set.chip), "known: " + join(views(known))});
 }
 
-/// The system that a set of collectives names, with the level inside its packages.
+/// The system that a set of collectives names.
 SystemSpec system_of(const validation::MeasuredCalls& set, const config::Library& library,
                      const config::Overrides& overrides) {
   const auto known = library.list(config::FileKind::System);
   for (const std::string& id : known) {
     const auto names = library.system(id).value.measured_as;
     if (std::find(names.begin(), names.end(), set.system) == names.end()) continue;
-    const SystemSpec s = library.system(id, overrides).value;
-    return s.chip.empty() ? s : with_package_level(s, library.chip(s.chip, overrides).value);
+    return library.system(id, overrides).value;
   }
   throw ConfigError(Diagnostic{{set.file, 0, 0},
                                "system",
                                fmt::format("no system is measured as '{}'", set.system),
                                "measured_as of one of: " + join(views(known))});
+}
+
+Replay replay_of(const validation::MeasuredCalls& set, const config::Library& library,
+                 const config::Overrides& overrides, chip::Fidelity fidelity) {
+  SystemSpec system = system_of(set, library, overrides);
+  std::vector<Read> files{{config::FileKind::System, system.id}};
+  if (!system.chip.empty()) {
+    files.push_back({config::FileKind::Chip, system.chip});
+    system = with_package_level(system, library.chip(system.chip, overrides).value);
+  }
+  return {[set, system, fidelity](const auto& progress) {
+            return validation::replay(set, system, fidelity, progress);
+          },
+          std::move(files)};
 }
 
 /// What the rows of a training set run on, with all stacks there are.
@@ -53,28 +66,35 @@ validation::Platforms platforms_of(const validation::MeasuredRuns& set, const co
   return p;
 }
 
+Replay replay_of(const validation::MeasuredRuns& set, const config::Library& library,
+                 const config::Overrides& overrides, chip::Fidelity fidelity) {
+  const validation::Platforms platforms = platforms_of(set, library, overrides);
+  std::vector<Read> files;
+  for (const auto& [id, unused] : platforms.chips) files.push_back({config::FileKind::Chip, id});
+  for (const auto& [id, unused] : platforms.systems) files.push_back({config::FileKind::System, id});
+  for (const StackSpec& s : platforms.stacks) files.push_back({config::FileKind::Stack, s.id});
+  return {[set, platforms, fidelity](const auto& progress) {
+            return validation::replay(set, platforms, fidelity, progress);
+          },
+          std::move(files)};
+}
+
 }  // namespace
 
 Replay load_replay(const config::Library& library, const std::string& file, const std::string& chip,
                    const config::Overrides& overrides, chip::Fidelity fidelity) {
   const validation::Csv csv = validation::read_csv(file);
-  if (validation::is_collective_set(csv)) {
-    auto set = validation::interpret_collectives(csv);
-    return [set, system = system_of(set, library, overrides), fidelity](const auto& progress) {
-      return validation::replay(set, system, fidelity, progress);
-    };
-  }
-  if (validation::is_training_set(csv)) {
-    auto set = validation::interpret_training(csv);
-    return [set, platforms = platforms_of(set, library, overrides), fidelity](const auto& progress) {
-      return validation::replay(set, platforms, fidelity, progress);
-    };
-  }
+  if (validation::is_collective_set(csv))
+    return replay_of(validation::interpret_collectives(csv), library, overrides, fidelity);
+  if (validation::is_training_set(csv))
+    return replay_of(validation::interpret_training(csv), library, overrides, fidelity);
   auto set = validation::interpret(csv);
-  const ChipSpec spec = library.chip(chip.empty() ? chip_of(set, library) : chip, overrides).value;
-  return [set, spec, fidelity](const auto& progress) {
-    return validation::replay(set, spec, fidelity, progress);
-  };
+  const std::string id = chip.empty() ? chip_of(set, library) : chip;
+  const ChipSpec spec = library.chip(id, overrides).value;
+  return {[set, spec, fidelity](const auto& progress) {
+            return validation::replay(set, spec, fidelity, progress);
+          },
+          {{config::FileKind::Chip, id}}};
 }
 
 }  // namespace xpusim::frontend

@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "xpusim/config/library.h"
 #include "xpusim/validation/report.h"
@@ -8,8 +9,17 @@
 /// From a measured set's file to its replay.
 namespace xpusim::frontend {
 
+/// A file that was read.
+struct Read {
+  config::FileKind kind;
+  std::string id;
+};
+
 /// A measured set that has been read, ready to be replayed.
-using Replay = std::function<validation::SetReport(const validation::Progress&)>;
+struct Replay {
+  std::function<validation::SetReport(const validation::Progress&)> run;
+  std::vector<Read> files;  ///< what it runs on
+};
 
 /// Reads a set and what it ran on. `chip`: replaces the chip that the set names; empty: it does not. Throws
 /// ConfigError with every mistake.

@@ -1,0 +1,145 @@
+#include "xpusim/app/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "xpusim/app/inputs.h"
+#include "xpusim/app/progress.h"
+#include "xpusim/app/workers.h"
+#include "xpusim/core/error.h"
+#include "xpusim/regression/reports.h"
+#include "xpusim/result/result.h"
+#include "xpusim/result/version.h"
+
+namespace xpusim::app {
+namespace {
+
+using regression::Baseline;
+using regression::Suite;
+
+ConfigError wrong(const std::string& where, const std::string& what, const std::string& hint) {
+  return ConfigError(Diagnostic{{where, 0, 0}, "", what, hint});
+}
+
+void check_arguments(const Common& c, const CheckArguments& a) {
+  if (a.update && a.reason.find_first_not_of(" \t\n") == std::string::npos)
+    throw wrong("--update", "no reason", "say why the numbers may change: --update --reason '...'");
+  if (!a.update && !a.reason.empty())
+    throw wrong("--reason", "nothing is written without --update", "leave it out, or give --update");
+  if (a.update && !c.set.empty())
+    throw wrong("--update", "a baseline is of the files as they are", "leave --set out");
+}
+
+std::optional<std::string> read_file(const std::string& path) {
+  std::error_code none;
+  if (!std::filesystem::exists(path, none)) return std::nullopt;
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  if (!in) throw wrong(path, "cannot read the file", "is it a file that you may read?");
+  return text.str();
+}
+
+/// The baseline to compare with. None: where one is written for the first time.
+std::optional<Baseline> read_baseline(const CheckArguments& a, const std::string& file) {
+  const auto text = read_file(file);
+  if (text) return regression::parse_baseline(*text, file);
+  if (a.update) return std::nullopt;
+  throw wrong(file, "no baseline",
+              fmt::format("write the first one: xpusim check {} --update --reason '...'", a.suite));
+}
+
+/// All cases, as they come out now. What ends up in a file and what does not must not differ: the numbers are
+/// those that a baseline holds.
+Baseline run(const Suite& suite, std::size_t jobs) {
+  Progress progress(suite.file, "cases");
+  const auto texts = in_processes(
+      suite.cases.size(), jobs == 0 ? std::max(1U, std::thread::hardware_concurrency()) : jobs,
+      [&](std::size_t i) {
+        try {
+          return regression::to_message(suite.cases[i].run());
+        } catch (const std::exception& e) {
+          throw std::runtime_error(fmt::format("{}: {}", suite.cases[i].id, e.what()));
+        }
+      },
+      [&](std::size_t done, std::size_t all) { progress.show(done, all); });
+  Baseline now;
+  now.model = result::version();
+  now.inputs = suite.inputs;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    regression::CaseRecord record = regression::parse_message(texts[i]);
+    for (auto& [metric, value] : record.metrics) value = regression::rounded(value);
+    now.cases[suite.cases[i].id] = std::move(record);
+  }
+  return now;
+}
+
+void write_reports(const Common& c, const CheckArguments& a, const regression::Comparison& all) {
+  const auto write_json = [](const std::string& path, const nlohmann::ordered_json& j) {
+    if (!path.empty())
+      result::write_file(path, j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  };
+  if (!a.markdown.empty()) result::write_file(a.markdown, to_markdown(all));
+  if (!a.junit.empty()) result::write_file(a.junit, to_junit(all));
+  write_json(a.github_benchmark, to_github_benchmark(all));
+  write_json(a.bencher, to_bencher(all));
+  if (c.json != "-") write_json(c.json, to_json(all));
+}
+
+/// The new baseline: what was run, and of a part of the suite the rest of the old one.
+Baseline merged(const CheckArguments& a, const std::optional<Baseline>& before, Baseline now) {
+  now.reason = a.reason;
+  for (auto& [id, record] : now.cases) record = regression::without_small(std::move(record));
+  if (a.only.empty() || !before) return now;
+  for (const auto& entry : before->cases) now.cases.insert(entry);
+  for (const auto& entry : before->inputs) now.inputs.insert(entry);
+  return now;
+}
+
+void update(const CheckArguments& a, const std::string& file, const std::optional<Baseline>& before,
+            Baseline now) {
+  Baseline next = merged(a, before, std::move(now));
+  if (before) {
+    Baseline kept = next;
+    kept.reason = before->reason;
+    if (to_text(kept) == to_text(*before)) {
+      std::cout << fmt::format("{}: nothing changed, nothing written\n", file);
+      return;
+    }
+  }
+  result::write_file(file, to_text(next));
+  std::cout << fmt::format("{}: {} cases written\n", file, next.cases.size());
+}
+
+}  // namespace
+
+bool check(const Common& c, const CheckArguments& a) {
+  check_arguments(c, a);
+  Suite suite = regression::load_suite(open_library(c.data), a.suite, overrides_of(c));
+  if (!a.only.empty()) keep_only(suite, a.only);
+  const std::string file = a.baseline.empty() ? suite.baseline : a.baseline;
+  std::optional<Baseline> before = read_baseline(a, file);
+  const Baseline now = run(suite, a.jobs);
+  const std::optional<Baseline> whole = before;
+  if (before && !a.only.empty())
+    std::erase_if(before->cases, [&](const auto& entry) { return !now.cases.contains(entry.first); });
+  auto all = compare(suite, before.value_or(Baseline{}), now);
+  all.baseline = file;
+  all.what_if = c.set;
+  write_reports(c, a, all);
+  if (c.json == "-")
+    std::cout << to_json(all).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  else
+    std::cout << to_text(all);
+  if (a.update) update(a, file, whole, now);
+  return a.update || all.same();
+}
+
+}  // namespace xpusim::app

@@ -1,0 +1,378 @@
+#include "xpusim/regression/suite.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <utility>
+
+#include "xpusim/config/describe.h"
+#include "xpusim/core/error.h"
+#include "xpusim/core/hash.h"
+#include "xpusim/core/text.h"
+#include "xpusim/frontend/collectives.h"
+#include "xpusim/frontend/replays.h"
+#include "xpusim/frontend/runs.h"
+
+namespace xpusim::regression {
+namespace fs = std::filesystem;
+namespace {
+
+using config::FileKind;
+
+double us(Seconds t) { return t.count() * 1e6; }
+std::string cause_name(std::size_t i) { return std::string(kBoundNames[i]); }
+
+// Outcomes.
+
+void record_breakdown(CaseRecord& c, const Breakdown& b) {
+  for (std::size_t i = 0; i < kBounds; ++i)
+    if (b.seconds[i] != 0) c.causes_us[cause_name(i)] = b.seconds[i] * 1e6;
+  if (b.total() > 0) c.bound = cause_name(static_cast<std::size_t>(b.largest()));
+}
+
+/// Runs of one name, of all sections of that name, are one operator.
+void record_operators(CaseRecord& c, const std::vector<result::OperatorRow>& rows) {
+  std::map<std::string, Breakdown> sums;
+  for (const result::OperatorRow& row : rows) {
+    const std::string name = row.section.empty() ? row.name : row.section + "." + row.name;
+    sums[name].add(row.breakdown, static_cast<double>(row.count));
+    OperatorRecord& o = c.operators[name];
+    o.kind = enum_name(row.kind);
+    o.us += us(row.time) * static_cast<double>(row.count);
+  }
+  for (auto& [name, o] : c.operators) o.bound = cause_name(static_cast<std::size_t>(sums[name].largest()));
+}
+
+CaseRecord record_of(const result::Result& r) {
+  CaseRecord c;
+  record_breakdown(c, r.breakdown);
+  record_operators(c, r.operators);
+  double hbm_bytes = 0;
+  for (const result::OperatorRow& row : r.operators)
+    hbm_bytes += row.hbm_bytes * static_cast<double>(row.count);
+  c.metrics = {{Metric::TimeUs, us(r.total)},
+               {Metric::TokensPerSecond, r.tokens_per_s()},
+               {Metric::HbmBytes, hbm_bytes},
+               {Metric::MemoryBytes, r.memory.total()},
+               {Metric::MatrixUtilisationPct, 100 * r.matrix_utilisation},
+               {Metric::HbmUtilisationPct, 100 * r.hbm_utilisation}};
+  if (r.training) c.metrics[Metric::MfuPct] = 100 * r.training->mfu;
+  return c;
+}
+
+CaseRecord record_of(const network::CollectiveTime& t) {
+  CaseRecord c;
+  c.bound = fmt::format("{} ({}) over {}", enum_name(t.algorithm), t.protocol, t.level);
+  c.metrics = {{Metric::TimeUs, us(t.total)}, {Metric::BusBandwidth, t.bus_bandwidth.count() / 1e9}};
+  c.causes_us = {{"latency", us(t.latency)}, {"transfer", us(t.total) - us(t.latency)}};
+  return c;
+}
+
+CaseRecord record_of(const validation::SetReport& r) {
+  CaseRecord c;
+  Breakdown all;
+  for (const validation::Sample& s : r.samples) all.add(s.breakdown);
+  record_breakdown(c, all);
+  c.metrics = {{Metric::MapePct, r.errors.mape_pct},
+               {Metric::BiasPct, r.errors.bias_pct},
+               {Metric::Rows, static_cast<double>(r.errors.rows)}};
+  return c;
+}
+
+// Inputs.
+
+/// Text for people: a change of it changes nothing.
+bool is_prose(std::string_view key) { return key == "name" || key == "notes" || key == "source"; }
+
+void flatten(const config::Node& node, const std::string& path, InputValues& out) {
+  for (const config::Entry& e : node.entries)
+    if (!is_prose(e.key)) flatten(e.value, path.empty() ? e.key : path + "." + e.key, out);
+  for (std::size_t i = 0; i < node.items.size(); ++i)
+    flatten(node.items[i], fmt::format("{}[{}]", path, i), out);
+  if (node.kind != config::Node::Kind::Scalar) return;
+  const std::size_t bracket = path.rfind(']');
+  const std::size_t end = std::min(bracket == std::string::npos ? path.find('.') : bracket + 1, path.size());
+  const bool nested = end < path.size() && path[end] == '.';
+  out[nested ? path.substr(0, end) : "general"][nested ? path.substr(end + 1) : path] = node.text;
+}
+
+template <class T>
+InputValues values_of(T spec) {
+  InputValues values;
+  flatten(config::parse_yaml(config::to_yaml(config::describer(spec), "", nullptr), "resolved"), "", values);
+  return values;
+}
+
+/// One case of the file, on one chip or system, while it is being read.
+class CaseReader {
+ public:
+  CaseReader(const config::Library& library, const CaseSpec& spec, const std::string& on,
+             const fs::path& folder, const config::Overrides& overrides, Suite& suite)
+      : library_(library), spec_(spec), folder_(folder), suite_(suite) {
+    column_ = on.empty() ? frontend::Column{} : frontend::parse_column(on, "on");
+    column_.name = place(column_.name);
+    for (const auto& [path, text] : spec.set)
+      own_.push_back(config::parse_override(path + "=" + text, "set"));
+    own_.insert(own_.end(), column_.overrides.begin(), column_.overrides.end());
+    all_ = own_;
+    all_.insert(all_.end(), overrides.begin(), overrides.end());
+    hash_.add(enum_name(spec.fidelity));
+  }
+
+  /// What runs the case; its inputs are in the suite.
+  std::function<CaseRecord()> read() {
+    const auto [kind, text] = subject(spec_);
+    hash_.add(kind).add(text);
+    const auto run = kind == "op"           ? read_op()
+                     : kind == "scenario"   ? read_scenario()
+                     : kind == "trace"      ? read_trace()
+                     : kind == "collective" ? read_collective()
+                                            : read_validation();
+    std::vector<std::string_view> used(kinds_.begin(), kinds_.end());
+    frontend::refuse_unused(own_, used);
+    return [run, config = hash_.hex(), inputs = inputs_, metrics = guarded_]() {
+      CaseRecord c;
+      try {
+        c = run();
+      } catch (const InfeasibleError& e) {
+        c.refused = e.what();
+      }
+      c.config = config;
+      c.inputs = inputs;
+      std::erase_if(c.metrics, [&](const auto& m) { return !metrics.contains(m.first); });
+      return c;
+    };
+  }
+  [[nodiscard]] const std::set<std::string_view>& kinds() const { return kinds_; }
+
+ private:
+  using Run = std::function<CaseRecord()>;
+
+  /// A path of the suite's file starts in its folder.
+  [[nodiscard]] std::string place(const std::string& id_or_path) const {
+    if (!config::is_path(id_or_path) || fs::path(id_or_path).is_absolute()) return id_or_path;
+    return (folder_ / id_or_path).lexically_normal().string();
+  }
+
+  template <class T>
+  void note(FileKind kind, const std::string& id, const T& spec) {
+    kinds_.insert(config::kind_name(kind));
+    std::string key = fmt::format("{} {}", config::kind_name(kind), id);
+    for (const config::Override& o : own_)
+      if (o.path.starts_with(std::string(config::kind_name(kind)) + "."))
+        key += fmt::format(", {}={}", o.path, o.text);
+    InputValues values = values_of(spec);
+    hash_.add(key);
+    for (const auto& [group, texts] : values)
+      for (const auto& [path, text] : texts) hash_.add(group).add(path).add(text);
+    suite_.inputs.emplace(key, std::move(values));
+    inputs_.push_back(std::move(key));
+  }
+
+  /// Keeps the metrics that are guarded: those asked for, or `by_default`; `known`: all there are.
+  void guard(const std::set<Metric>& by_default, const std::set<Metric>& known) {
+    guarded_ =
+        spec_.metrics.empty() ? by_default : std::set<Metric>(spec_.metrics.begin(), spec_.metrics.end());
+    for (const Metric m : guarded_) {
+      if (known.contains(m)) continue;
+      std::vector<std::string_view> names;
+      for (const Metric k : known) names.push_back(enum_name(k));
+      throw ConfigError(Diagnostic{
+          {}, "metrics", fmt::format("this case has no {}", enum_name(m)), "one of " + join(names)});
+    }
+  }
+
+  Run read_op() {
+    auto words = split(spec_.op, ' ');
+    std::erase(words, "");
+    const std::string kind = words.empty() ? std::string() : words.front();
+    Operator o = frontend::parse_operator(kind, {words.begin() + (words.empty() ? 0 : 1), words.end()});
+    o.name = kind;  // its words stand in the suite
+    const ChipSpec chip = library_.chip(column_.name, all_).value;
+    note(FileKind::Chip, chip.id, chip);
+    guard({Metric::TimeUs, Metric::HbmBytes},
+          {Metric::TimeUs, Metric::HbmBytes, Metric::MatrixUtilisationPct, Metric::HbmUtilisationPct});
+    return [o, chip, options = options_of()] { return record_of(simulate(o, chip, Launch::Graph, options)); };
+  }
+
+  Run read_scenario() {
+    const auto in = frontend::load_scenario(library_, place(spec_.scenario), column_.name, all_);
+    note(FileKind::Scenario, fs::path(spec_.scenario).stem().string(), in.scenario.value);
+    note(FileKind::Model, in.model.value.id, in.model.value);
+    if (in.stack) note(FileKind::Stack, in.stack->value.id, in.stack->value);
+    note(in.platform);
+    std::set<Metric> known{Metric::TimeUs,      Metric::TokensPerSecond,      Metric::HbmBytes,
+                           Metric::MemoryBytes, Metric::MatrixUtilisationPct, Metric::HbmUtilisationPct};
+    std::set<Metric> by_default{Metric::TimeUs, Metric::MemoryBytes};
+    if (in.stack) {
+      known.insert(Metric::MfuPct);
+      by_default.insert(Metric::MfuPct);
+    }
+    guard(by_default, known);
+    return [request = in.request(), options = options_of()] { return record_of(simulate(request, options)); };
+  }
+
+  Run read_trace() {
+    const auto in = frontend::load_trace(library_, place(spec_.trace), column_.name, all_);
+    note(FileKind::Trace, fs::path(spec_.trace).stem().string(), in.trace.value);
+    note(in.platform);
+    guard({Metric::TimeUs, Metric::HbmBytes},
+          {Metric::TimeUs, Metric::HbmBytes, Metric::MatrixUtilisationPct, Metric::HbmUtilisationPct});
+    return [in, options = options_of()] {
+      return record_of(
+          simulate(in.trace.value, in.platform.chip.value, in.platform.system.value, Launch::Graph, options));
+    };
+  }
+
+  Run read_collective() {
+    frontend::CollectiveWords words{column_.name, {}, split(spec_.collective, ' '), {}};
+    std::erase(words.parameters, "");
+    if (!words.parameters.empty()) {
+      words.kind = words.parameters.front();
+      words.parameters.erase(words.parameters.begin());
+    }
+    const auto in = frontend::load_collective(library_, words, all_);
+    note(FileKind::System, in.system.id, in.system);
+    if (!in.system.chip.empty()) kinds_.insert("chip");
+    guard({Metric::TimeUs}, {Metric::TimeUs, Metric::BusBandwidth});
+    return [in, fidelity = spec_.fidelity] { return record_of(frontend::time_of(in, fidelity)); };
+  }
+
+  Run read_validation() {
+    const std::string file = place(spec_.validation);
+    const auto replay = frontend::load_replay(library_, file, "", all_, spec_.fidelity);
+    for (const frontend::Read& f : replay.files) {
+      if (f.kind == FileKind::Chip) note(f.kind, f.id, library_.chip(f.id, all_).value);
+      if (f.kind == FileKind::System) note(f.kind, f.id, library_.system(f.id, all_).value);
+      if (f.kind == FileKind::Stack) note(f.kind, f.id, library_.stack(f.id, all_).value);
+    }
+    const std::set<Metric> all{Metric::MapePct, Metric::BiasPct, Metric::Rows};
+    guard(all, all);
+    return [replay] { return record_of(replay.run({})); };
+  }
+
+  void note(const frontend::Platform& p) {
+    note(FileKind::System, p.system.value.id, p.system.value);
+    note(FileKind::Chip, p.chip.value.id, p.chip.value);
+  }
+
+  [[nodiscard]] Options options_of() const {
+    Options o;
+    o.fidelity = spec_.fidelity;
+    return o;
+  }
+
+  const config::Library& library_;
+  const CaseSpec& spec_;
+  fs::path folder_;
+  Suite& suite_;
+  frontend::Column column_;
+  config::Overrides own_, all_;
+  Hasher hash_;
+  std::vector<std::string> inputs_;
+  std::set<std::string_view> kinds_;
+  std::set<Metric> guarded_;
+};
+
+/// A mistake in words of a case stands where the case does; one in another file stays there.
+Diagnostic placed(Diagnostic d, const SourceLocation& where, const std::string& path) {
+  if (d.where.line > 0) return d;
+  if (!d.where.file.empty()) d.message = fmt::format("{}: {}", d.where.file, d.message);
+  d.path = d.path.empty() ? path : fmt::format("{} ({})", path, d.path);
+  d.where = where;
+  return d;
+}
+
+const std::vector<std::string>& places_of(const CaseSpec& c) {
+  static const std::vector<std::string> kOwn{""};  // the scenario's system, the measured set's chip
+  const std::vector<std::string>& listed = c.op.empty() ? c.systems : c.chips;
+  return listed.empty() ? kOwn : listed;
+}
+
+std::map<Metric, double> tolerances_of(const SuiteSpec& s, const CaseSpec& c) {
+  std::map<Metric, double> all = s.tolerance_pct;
+  for (const auto& [metric, percent] : c.tolerance_pct) all[metric] = percent;
+  return all;
+}
+
+/// The mistakes of all cases, each once.
+class Mistakes {
+ public:
+  void add(const ConfigError& e, const SourceLocation& where, const std::string& path) {
+    for (const Diagnostic& d : e.diagnostics()) {
+      Diagnostic at = placed(d, where, path);
+      if (known_.insert(render({at})).second) found_.push_back(std::move(at));
+    }
+  }
+  void raise() {
+    if (!found_.empty()) throw ConfigError(std::move(found_));
+  }
+
+ private:
+  std::set<std::string> known_;
+  std::vector<Diagnostic> found_;
+};
+
+}  // namespace
+
+Suite load_suite(const config::Library& files, const std::string& id_or_path,
+                 const config::Overrides& overrides) {
+  const config::Library library = files.read_once();
+  const auto loaded = library.suite(id_or_path);
+  const fs::path folder = fs::path(loaded.file).parent_path();
+  const std::string& baseline = loaded.value.baseline;
+  Suite suite;
+  suite.name = loaded.value.name;
+  suite.file = loaded.file;
+  suite.baseline =
+      (baseline.empty() ? fs::path(loaded.file).replace_extension(".baseline") : folder / baseline).string();
+  Mistakes mistakes;
+  std::set<std::string_view> used;
+  for (const auto& [name, spec] : loaded.value.cases) {
+    const std::string path = fmt::format("suite.cases.{}.{}", name, subject(spec).first);
+    const SourceLocation where = loaded.leaves.at(path).where.location();
+    for (const std::string& on : places_of(spec)) {
+      try {
+        CaseReader reader(library, spec, on, folder, overrides, suite);
+        Case c{on.empty() ? name : name + "/" + on, tolerances_of(loaded.value, spec), {}, reader.read()};
+        if (const auto found = spec.measured.find(on); found != spec.measured.end())
+          c.measured = found->second;
+        used.insert(reader.kinds().begin(), reader.kinds().end());
+        suite.cases.push_back(std::move(c));
+      } catch (const ConfigError& e) {
+        mistakes.add(e, where, path);
+      }
+    }
+  }
+  mistakes.raise();
+  frontend::refuse_unused(overrides, {used.begin(), used.end()});
+  std::sort(suite.cases.begin(), suite.cases.end(), [](const Case& a, const Case& b) { return a.id < b.id; });
+  return suite;
+}
+
+void keep_only(Suite& suite, const std::vector<std::string>& names) {
+  const auto is_named = [](const std::string& id, const std::string& name) {
+    return id == name || id.starts_with(name + "/");
+  };
+  std::vector<std::string_view> known;
+  for (const Case& c : suite.cases) known.push_back(c.id);
+  std::vector<Diagnostic> wrong;
+  for (const std::string& name : names) {
+    if (std::any_of(known.begin(), known.end(), [&](auto id) { return is_named(std::string(id), name); }))
+      continue;
+    const auto near = nearest(name, known);
+    wrong.push_back({{"--only " + printable(name), 0, 0},
+                     "",
+                     fmt::format("no such case in {}", suite.file),
+                     near.empty() ? "known: " + join(known) : fmt::format("did you mean '{}'?", near)});
+  }
+  if (!wrong.empty()) throw ConfigError(std::move(wrong));
+  std::erase_if(suite.cases, [&](const Case& c) {
+    return std::none_of(names.begin(), names.end(),
+                        [&](const std::string& name) { return is_named(c.id, name); });
+  });
+}
+
+}  // namespace xpusim::regression
