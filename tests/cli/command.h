@@ -28,8 +28,9 @@ class Command : public testing::Test {
   using Arguments = std::vector<std::string>;
 
   /// Starts xpusim; its outputs go to files of the folder, or stdout to `stdout_file`.
-  [[nodiscard]] pid_t start(const Arguments& arguments, const std::string& stdout_file = "stdout") const {
-    std::vector<char*> argv{const_cast<char*>(XPUSIM_COMMAND)};
+  [[nodiscard]] pid_t start(const Arguments& arguments, const std::string& stdout_file = "stdout",
+                            const char* program = XPUSIM_COMMAND) const {
+    std::vector<char*> argv{const_cast<char*>(program)};
     for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
     argv.push_back(nullptr);
     const pid_t child = ::fork();

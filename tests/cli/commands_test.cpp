@@ -147,7 +147,7 @@ TEST_F(CommandLine, ConfigCheckReportsTheMistakesOfAllFiles) {
   write("a.yaml", "id: a\n");
   expect_refusal(
       {"config", "check", "a.yaml"}, kUsage,
-      "a.yaml: what kind of file is this? (give --kind chip, system, stack, model, scenario or trace)");
+      "a.yaml: what kind of file is this? (give --kind chip, system, stack, model, scenario, trace or suite)");
 }
 
 TEST_F(CommandLine, ConfigShowSaysWhereValuesComeFrom) {

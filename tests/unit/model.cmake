@@ -11,3 +11,9 @@ xpusim_add_test(
   SOURCES validation_test.cpp
   LIBRARIES xpusim::validation xpusim::config
   LABELS fast)
+# Baselines and comparisons of `xpusim check`, and the processes that run it.
+xpusim_add_test(
+  unit_regression
+  SOURCES regression_test.cpp workers_test.cpp ${PROJECT_SOURCE_DIR}/sim/xpusim/app/workers.cpp
+  LIBRARIES xpusim::regression
+  LABELS fast)

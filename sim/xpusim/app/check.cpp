@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <optional>
 #include <thread>
 
 #include "xpusim/app/inputs.h"
@@ -37,30 +36,18 @@ void check_arguments(const Common& c, const CheckArguments& a) {
     throw wrong("--update", "a baseline is of the files as they are", "leave --set out");
 }
 
-std::optional<std::string> read_file(const std::string& path) {
-  std::error_code none;
-  if (!std::filesystem::exists(path, none)) return std::nullopt;
-  std::ifstream in(path, std::ios::binary);
-  std::stringstream text;
-  text << in.rdbuf();
-  if (!in) throw wrong(path, "cannot read the file", "is it a file that you may read?");
-  return text.str();
-}
-
 /// The baseline to compare with. None: where one is written for the first time.
 std::optional<Baseline> read_baseline(const CheckArguments& a, const std::string& file) {
-  const auto text = read_file(file);
-  if (text) return regression::parse_baseline(*text, file);
+  std::error_code none;
+  if (std::filesystem::exists(file, none)) return regression::read_baseline(file);
   if (a.update) return std::nullopt;
   throw wrong(file, "no baseline",
               fmt::format("write the first one: xpusim check {} --update --reason '...'", a.suite));
 }
 
-/// All cases, as they come out now. What ends up in a file and what does not must not differ: the numbers are
-/// those that a baseline holds.
-Baseline run(const Suite& suite, std::size_t jobs) {
+std::vector<Answer> run_cases(const Suite& suite, std::size_t jobs) {
   Progress progress(suite.file, "cases");
-  const auto texts = in_processes(
+  return in_processes(
       suite.cases.size(), jobs == 0 ? std::max(1U, std::thread::hardware_concurrency()) : jobs,
       [&](std::size_t i) {
         try {
@@ -70,11 +57,15 @@ Baseline run(const Suite& suite, std::size_t jobs) {
         }
       },
       [&](std::size_t done, std::size_t all) { progress.show(done, all); });
+}
+
+/// What the cases came to, in the numbers that a file would hold: what is compared is what is kept.
+Baseline baseline_of(const Suite& suite, const std::vector<Answer>& answers) {
   Baseline now;
   now.model = result::version();
   now.inputs = suite.inputs;
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    regression::CaseRecord record = regression::parse_message(texts[i]);
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    regression::CaseRecord record = regression::parse_message(answers[i].text);
     for (auto& [metric, value] : record.metrics) value = regression::rounded(value);
     now.cases[suite.cases[i].id] = std::move(record);
   }
@@ -126,11 +117,15 @@ bool check(const Common& c, const CheckArguments& a) {
   if (!a.only.empty()) keep_only(suite, a.only);
   const std::string file = a.baseline.empty() ? suite.baseline : a.baseline;
   std::optional<Baseline> before = read_baseline(a, file);
-  const Baseline now = run(suite, a.jobs);
+  const std::vector<Answer> answers = run_cases(suite, a.jobs);
+  const Baseline now = baseline_of(suite, answers);
   const std::optional<Baseline> whole = before;
   if (before && !a.only.empty())
     std::erase_if(before->cases, [&](const auto& entry) { return !now.cases.contains(entry.first); });
   auto all = compare(suite, before.value_or(Baseline{}), now);
+  for (auto& c : all.cases)
+    for (std::size_t i = 0; i < suite.cases.size(); ++i)
+      if (suite.cases[i].id == c.id) c.seconds = answers[i].seconds;
   all.baseline = file;
   all.what_if = c.set;
   write_reports(c, a, all);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstring>
@@ -44,6 +45,7 @@ class SharedCounter {
 struct Header {
   std::uint64_t task = 0, size = 0;
   std::uint64_t failed = 0;  ///< the text is what went wrong
+  double seconds = 0;
 };
 
 void write_all(int fd, const char* data, std::size_t size) {
@@ -56,8 +58,8 @@ void write_all(int fd, const char* data, std::size_t size) {
   }
 }
 
-void answer(int fd, std::size_t task, const std::string& text, bool failed) {
-  const Header h{task, text.size(), failed ? 1U : 0U};
+void answer(int fd, std::size_t task, const std::string& text, bool failed, double seconds) {
+  const Header h{task, text.size(), failed ? 1U : 0U, seconds};
   write_all(fd, reinterpret_cast<const char*>(&h), sizeof h);
   write_all(fd, text.data(), text.size());
 }
@@ -65,11 +67,17 @@ void answer(int fd, std::size_t task, const std::string& text, bool failed) {
 [[noreturn]] void work(int fd, SharedCounter& next, std::size_t count,
                        const std::function<std::string(std::size_t)>& task) {
   for (std::size_t i = next.take(); i < count; i = next.take()) {
+    const auto begin = std::chrono::steady_clock::now();
+    std::string text;
+    bool failed = false;
     try {
-      answer(fd, i, task(i), false);
+      text = task(i);
     } catch (const std::exception& e) {
-      answer(fd, i, e.what(), true);
+      text = e.what();
+      failed = true;
     }
+    answer(fd, i, text, failed,
+           std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   ::_exit(0);  // no destructor and no buffer of the parent's
 }
@@ -112,7 +120,7 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  std::vector<std::string> collect(const std::function<void(std::size_t, std::size_t)>& done) {
+  std::vector<Answer> collect(const std::function<void(std::size_t, std::size_t)>& done) {
     while (std::any_of(workers_.begin(), workers_.end(), [](const Worker& w) { return w.fd >= 0; })) {
       std::vector<pollfd> open;
       for (const Worker& w : workers_) open.push_back({w.fd, POLLIN, 0});  // poll skips those below 0
@@ -140,7 +148,7 @@ class Pool {
       std::string text = w.said.substr(sizeof h, h.size);
       w.said.erase(0, sizeof h + h.size);
       if (h.failed != 0) throw std::runtime_error(text);
-      answers_.at(h.task) = std::move(text);
+      answers_.at(h.task) = {std::move(text), h.seconds};
       ++done_;
     }
   }
@@ -152,13 +160,13 @@ class Pool {
 
   SharedCounter next_;
   std::vector<Worker> workers_;
-  std::vector<std::string> answers_;
+  std::vector<Answer> answers_;
   std::size_t done_ = 0;
 };
 
 }  // namespace
 
-std::vector<std::string> in_processes(std::size_t count, std::size_t jobs,
+std::vector<Answer> in_processes(std::size_t count, std::size_t jobs,
                                       const std::function<std::string(std::size_t)>& task,
                                       const std::function<void(std::size_t, std::size_t)>& done) {
   return Pool(count, jobs, task).collect(done);

@@ -82,6 +82,11 @@ void check_schema(const config::Node& root, const std::string& file) {
                    "--update --reason 'schema'"});
 }
 
+Baseline baseline_of(const config::Node& root, const std::string& file) {
+  check_schema(root, file);
+  return read<Baseline>(root);
+}
+
 }  // namespace
 
 void describe(Fields& f, OperatorRecord& o) {
@@ -111,10 +116,10 @@ void describe(Fields& f, Baseline& b) {
 double rounded(double x) { return std::strtod(number_text(x).c_str(), nullptr); }
 
 Baseline parse_baseline(const std::string& text, const std::string& file) {
-  const config::Node root = config::parse_yaml(text, file);
-  check_schema(root, file);
-  return read<Baseline>(root);
+  return baseline_of(config::parse_yaml(text, file), file);
 }
+
+Baseline read_baseline(const std::string& file) { return baseline_of(config::read_yaml(file), file); }
 
 std::string to_text(const Baseline& b) {
   std::string text = fmt::format(

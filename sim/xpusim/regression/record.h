@@ -48,8 +48,9 @@ void describe(Fields&, Baseline&);
 /// Numbers as they are kept, seven digits: beyond what any platform may differ in.
 [[nodiscard]] double rounded(double);
 
-/// Reads a baseline's text. Throws ConfigError when it is none, or of another schema.
+/// Reads a baseline. Throws ConfigError when it is none, or of another schema.
 [[nodiscard]] Baseline parse_baseline(const std::string& text, const std::string& file);
+[[nodiscard]] Baseline read_baseline(const std::string& file);
 /// Sorted text that changes by lines: an operator, a group of inputs, the metrics of a case are one each.
 [[nodiscard]] std::string to_text(const Baseline&);
 

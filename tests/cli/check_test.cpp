@@ -1,0 +1,261 @@
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "cli/command.h"
+
+/// `xpusim check` as a CI job runs it.
+namespace xpusim::test {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr int kDiffers = 1;
+
+const std::string kSuite = R"(name: Mine
+cases:
+  product:
+    op: gemm m=512 n=8192 k=8192 dtype=bf16
+    chips: [h100_sxm, ascend_910b2]
+  thin:
+    op: gemm m=1 n=8192 k=8192 dtype=bf16
+    chips: [h100_sxm]
+    measured: {h100_sxm: {time: 49.2 us, source: somebody}}
+  decode: {scenario: llama31_70b_decode, systems: [dgx_h100]}
+  sum: {collective: all_reduce ranks=8 size=64MiB, systems: [dgx_h100, atlas_800_a2]}
+)";
+
+class Check : public Command {
+ protected:
+  void SetUp() override { write("suite.yaml", kSuite); }
+
+  Outcome check(Arguments more) const {
+    more.insert(more.begin(), {"check", "suite.yaml"});
+    return run(more);
+  }
+  void accept() const {
+    const Outcome o = check({"--update", "--reason", "first"});
+    ASSERT_EQ(o.code, kOk) << o.err;
+  }
+  [[nodiscard]] std::string baseline() const { return read_text(path("suite.baseline")); }
+  /// Replaces text of the baseline.
+  void edit(const std::string& from, const std::string& to) const {
+    std::string text = baseline();
+    const std::size_t at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    write("suite.baseline", text.replace(at, from.size(), to));
+  }
+};
+
+void expect_contains(const std::string& text, const std::vector<std::string>& parts) {
+  for (const std::string& part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << "\nin\n" << text;
+}
+
+TEST_F(Check, WantsABaselineFirstAndAReasonForIt) {
+  const Outcome none = check({});
+  EXPECT_EQ(none.code, kUsage);
+  EXPECT_EQ(none.err,
+            "suite.baseline: no baseline (write the first one: xpusim check suite.yaml --update --reason '...')\n");
+  EXPECT_EQ(check({"--update"}).err,
+            "--update: no reason (say why the numbers may change: --update --reason '...')\n");
+  EXPECT_EQ(check({"--update", "--reason", " "}).code, kUsage);
+  EXPECT_EQ(check({"--reason", "why"}).code, kUsage);
+  EXPECT_EQ(check({"--update", "--reason", "why", "--set", "chip.dies=1"}).code, kUsage);
+  EXPECT_FALSE(fs::exists(path("suite.baseline")));
+}
+
+TEST_F(Check, FindsTheSameAgainInAnyNumberOfProcesses) {
+  accept();
+  expect_contains(baseline(), {"schema: xpusim.baseline/1\n", "reason: first\n", "thin/h100_sxm"});
+  for (const char* jobs : {"1", "2", "5"}) {
+    const Outcome o = check({"--jobs", jobs, "--baseline", "suite.baseline"});
+    EXPECT_EQ(o.code, kOk) << o.out;
+    expect_contains(o.out, {"6 cases: 0 changed, 0 new, 0 removed, 6 same", "against measurement: 1 cases"});
+    EXPECT_EQ(check({"--jobs", jobs, "--baseline", std::string("other") + jobs, "--update", "--reason", "first"}).code,
+              kOk);
+    EXPECT_EQ(read_text(path(std::string("other") + jobs)), baseline());
+  }
+  expect_contains(check({"--update", "--reason", "again"}).out, {"nothing changed, nothing written"});
+  expect_contains(baseline(), {"reason: first\n"});
+}
+
+TEST_F(Check, NamesTheOperatorsThatHbmBoundsWhenHbmChanges) {
+  accept();
+  const Outcome o = check({"--set", "chip.hbm.bandwidth=3 TB/s"});
+  EXPECT_EQ(o.code, kDiffers) << o.err;
+  expect_contains(o.out, {"what if: chip.hbm.bandwidth=3 TB/s", "chip h100_sxm: hbm.bandwidth 3352 GB/s -> 3 TB/s",
+                          "changed thin/h100_sxm  hbm", "because of   its inputs", "by cause     hbm +",
+                          "layer.down +", "[gemm, hbm]", "[attention, hbm]", "error        +"});
+  expect_contains(o.out, {" 2 same"});  // collectives know no HBM
+  EXPECT_EQ(o.out.find("changed sum"), std::string::npos) << o.out;
+}
+
+TEST_F(Check, ToldOfAFittedConstantSaysItsName) {
+  const std::string fitted = "base: h100_sxm\nid: mine\nname: Mine\nhbm:\n  achieved_fraction: {value: 0.8, basis: fitted, "
+                             "source: my measurements}\n";
+  write("chips/mine.yaml", fitted);
+  write("suite.yaml", "name: Mine\ncases:\n  thin: {op: gemm m=1 n=8192 k=8192 dtype=bf16, chips: [chips/mine.yaml]}\n");
+  accept();
+  write("chips/mine.yaml", replaced(fitted, "0.8", "0.76"));
+  const Outcome o = check({});
+  EXPECT_EQ(o.code, kDiffers) << o.err;
+  expect_contains(o.out, {"chip mine: hbm.achieved_fraction 0.8 -> 0.76", "because of   its inputs", "by cause     hbm +",
+                          "gemm +", "[gemm, hbm]"});
+}
+
+TEST_F(Check, TellsAChangeOfTheModelFromOneOfItsInputs) {
+  accept();
+  // A build that predicts times of kernels that are 3 % longer.
+  const Outcome o = wait(start({"check", "suite.yaml"}, "stdout", XPUSIM_FLAWED_COMMAND));
+  EXPECT_EQ(o.code, kDiffers) << o.err;
+  expect_contains(o.out, {"changed product/ascend_910b2", "because of   the model: its inputs are the same", "+3 %"});
+}
+
+TEST_F(Check, WritesWhatOthersRead) {
+  accept();
+  const Outcome o = check({"--set", "chip.hbm.bandwidth=3 TB/s", "--markdown", "m.md", "--junit", "ci/j.xml", "--json",
+                           "-", "--github-benchmark", "g.json", "--bencher", "b.json"});
+  EXPECT_EQ(o.code, kDiffers);
+  const auto json = nlohmann::json::parse(o.out);
+  EXPECT_EQ(json.at("schema"), "xpusim.check/1");
+  EXPECT_EQ(json.at("cases").size(), 6U);
+  EXPECT_FALSE(json.at("same").get<bool>());
+  expect_contains(read_text(path("m.md")), {"### Mine: 6 cases: 4 changed", "| case | metric | baseline | now |",
+                                            "by operator", "<summary>2 unchanged</summary>"});
+  expect_contains(read_text(path("ci/j.xml")), {"tests=\"6\" failures=\"4\"", "name=\"thin/h100_sxm\" time=\""});
+  EXPECT_EQ(nlohmann::json::parse(read_text(path("g.json"))).at(0).at("unit"), "us");
+  EXPECT_TRUE(nlohmann::json::parse(read_text(path("b.json"))).contains("decode/dgx_h100"));
+}
+
+TEST_F(Check, RefusesAllMistakesOfASuiteAtOnce) {
+  write("suite.yaml", R"(name: Wrong
+cases:
+  a: {op: gemm m=4096, chips: [h100_sxm]}
+  b: {op: gemm m=1 n=1 k=1 dtype=bf16, chips: [h100]}
+  c: {scenario: llama31_70b_decod}
+  d: {collective: all_reduce ranks=8, systems: [dgx_h100]}
+  e: {validation: no.csv}
+  f: {op: rmsnorm rows=1 cols=64, chips: [h100_sxm], metrics: [mfu_pct]}
+  g: {op: rmsnorm rows=1 cols=64, chips: [h100_sxm], set: {system.chips: 1}}
+)");
+  const Outcome o = check({"--update", "--reason", "first"});
+  EXPECT_EQ(o.code, kUsage);
+  expect_contains(o.err, {"suite.yaml:3:11: suite.cases.a.op (n): op gemm: missing required key",
+                          "suite.yaml:3:11: suite.cases.a.op (k)",
+                          "suite.yaml:4:11: suite.cases.b.op: h100: no such chip (did you mean 'h100_sxm'?",
+                          "no scenario 'llama31_70b_decod'", "suite.yaml:6:19: suite.cases.d.collective (size)",
+                          "no.csv", "suite.cases.f.op (metrics): this case has no mfu_pct (one of time_us, ",
+                          "this command reads no system"});
+  EXPECT_EQ(o.out, "");
+  EXPECT_FALSE(fs::exists(path("suite.baseline")));
+}
+
+TEST_F(Check, RefusesASuiteThatContradictsItself) {
+  write("suite.yaml", R"(name: Wrong
+cases:
+  a: {op: gemm m=1 n=1 k=1, scenario: llama31_70b_decode}
+  b: {op: gemm m=1 n=1 k=1, systems: [dgx_h100]}
+  c: {collective: all_reduce ranks=8 size=1MiB}
+  d: {op: gemm m=1 n=1 k=1, chips: [h100_sxm, h100_sxm]}
+  "e f": {scenario: llama31_70b_decode}
+  g: {op: gemm m=1 n=1 k=1, chips: [h100_sxm], measured: {a100_sxm: {time: 1 us, source: me}}}
+  h: {op: gemm m=1 n=1 k=1, chips: [h100_sxm], tolerance_pct: {time: 3}}
+)");
+  const Outcome o = check({});
+  EXPECT_EQ(o.code, kUsage);
+  expect_contains(o.err,
+                  {"suite.cases.a: not one thing to run (give one of op, scenario, trace, collective, validation)",
+                   "suite.cases.b.systems", "suite.cases.c: no systems (list one or more)",
+                   "suite.cases.d.chips[1]: 'h100_sxm' is there twice", "'e f' is no name of a case",
+                   "measured on 'a100_sxm', which the case does not run on",
+                   "suite.cases.h.tolerance_pct.time: unknown key (did you mean 'time_us'?)"});
+}
+
+TEST_F(Check, KnowsItsCases) {
+  accept();
+  EXPECT_EQ(check({"--only", "decod"}).err, "--only decod: no such case in suite.yaml (known: decode/dgx_h100, "
+                                            "product/ascend_910b2, product/h100_sxm, sum/atlas_800_a2, sum/dgx_h100, "
+                                            "thin/h100_sxm)\n");
+  EXPECT_EQ(check({"--only", "thin/h100_sx"}).err,
+            "--only thin/h100_sx: no such case in suite.yaml (did you mean 'thin/h100_sxm'?)\n");
+  expect_contains(check({"--only", "product", "--only", "thin/h100_sxm"}).out, {"3 cases: ", "3 same"});
+}
+
+TEST_F(Check, ListsWhatIsNewAndWhatIsGone) {
+  accept();
+  write("suite.yaml", replaced(kSuite, "  thin:", "  slim:"));
+  const Outcome o = check({});
+  EXPECT_EQ(o.code, kDiffers);
+  expect_contains(o.out, {"0 changed, 1 new, 1 removed, 5 same", "new slim/h100_sxm", "removed thin/h100_sxm"});
+}
+
+TEST_F(Check, UpdatesAPartAndKeepsTheRest) {
+  accept();
+  const std::string before = baseline();
+  write("suite.yaml", replaced(replaced(kSuite, "m=1 n=8192", "m=2 n=8192"), "64MiB", "32MiB"));
+  EXPECT_EQ(check({"--only", "thin", "--update", "--reason", "two rows"}).code, kOk);
+  expect_contains(baseline(), {"reason: two rows\n"});
+  const Outcome o = check({});
+  EXPECT_EQ(o.code, kDiffers);
+  expect_contains(o.out, {"2 changed", "changed sum/dgx_h100", "changed sum/atlas_800_a2"});
+}
+
+TEST_F(Check, KeepsACaseThatCannotRun) {
+  write("suite.yaml", "name: Mine\ncases:\n  big:\n    scenario: llama31_70b_decode\n    systems: [dgx_h100]\n    set: "
+                      "{scenario.parallelism.tp: 1}\n");
+  accept();
+  expect_contains(baseline(), {"refused: "});
+  EXPECT_EQ(check({}).code, kOk);
+  edit("refused: ", "refused: not ");
+  const Outcome o = check({});
+  EXPECT_EQ(o.code, kDiffers);
+  expect_contains(o.out, {"changed big/dgx_h100", "cannot run"});
+}
+
+TEST_F(Check, RefusesABaselineThatIsNone) {
+  accept();
+  const std::string whole = baseline();
+  write("suite.baseline", whole.substr(0, 40));
+  EXPECT_EQ(check({}).code, kUsage);
+  edit("xpusim.baseline/1", "xpusim.baseline/2");
+  const Outcome other = check({});
+  EXPECT_EQ(other.code, kUsage);
+  expect_contains(other.err, {"suite.baseline:2:9: schema: 'xpusim.baseline/2'", "migrate"});
+  write("suite.baseline", "<<<<<<< HEAD\n" + whole);
+  EXPECT_EQ(check({"--update", "--reason", "over a conflict"}).code, kUsage);
+  EXPECT_EQ(baseline(), "<<<<<<< HEAD\n" + whole) << "what cannot be read is not written over";
+  const std::string other_schema = replaced(whole, "xpusim.baseline/1", "xpusim.baseline/0");
+  write("suite.baseline", other_schema);
+  EXPECT_EQ(check({"--update", "--reason", "schema"}).code, kOk) << "the way to migrate";
+}
+
+TEST_F(Check, InterruptedLosesNothing) {
+  accept();
+  const std::string whole = baseline();
+  write("suite.yaml", replaced(kSuite, "m=1 n=8192", "m=2 n=8192"));
+  int killed = 0;
+  for (int i = 0; i < 24; ++i) {
+    const int signal = i % 2 == 0 ? SIGKILL : SIGINT;
+    const pid_t child = start({"check", "suite.yaml", "--update", "--reason", "new", "--jobs", "2"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(4 * i));
+    ::kill(child, signal);
+    killed += wait(child).signal == signal ? 1 : 0;
+    const std::string now = baseline();
+    ASSERT_TRUE(now == whole || now.find("reason: new\n") != std::string::npos);
+    ASSERT_TRUE(now.ends_with("\n"));
+    write("suite.baseline", whole);
+  }
+  EXPECT_GT(killed, 0);
+  EXPECT_EQ(check({"--update", "--reason", "new"}).code, kOk);
+}
+
+TEST_F(Check, RefusesAPlaceThatIsNoFile) {
+  fs::create_directories(path("folder"));
+  const Outcome o = check({"--update", "--reason", "new", "--baseline", "folder"});
+  EXPECT_EQ(o.code, kUsage);
+  EXPECT_EQ(o.err, "folder: is a folder (name a file in it)\n");
+  EXPECT_EQ(check({"--update", "--reason", "new", "--baseline", "/dev/full"}).code, kUsage);
+}
+
+}  // namespace
+}  // namespace xpusim::test
