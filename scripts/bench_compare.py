@@ -128,6 +128,11 @@ def parse_record(text: str) -> Record:
     return Record(build, counts, reason)
 
 
+def text_of(build: Build) -> str:
+    """For instance: build_type Release, compiler GNU 12.2.0, libc 2.36."""
+    return ", ".join(f"{key} {value}" for key, value in sorted(build.items()))
+
+
 def check_names(record: Record, kernels: list[str]) -> None:
     """A kernel that only one side has would pass unseen for ever."""
     if different := sorted(record.counts.keys() ^ set(kernels)):
@@ -301,8 +306,8 @@ def same_build(base: Path, head: Path) -> None:
     one, other = described(base)[0], described(head)[0]
     if one != other:
         raise UnusableError(
-            f"the counts of {one} and of {other} are not comparable: build with the preset release or ci, "
-            "and remove build/bench-base where it is of another compiler"
+            f"not comparable: {text_of(one)}, and {text_of(other)}. Build with the preset release or ci; where "
+            "build/bench-base is of another compiler, remove it"
         )
 
 
@@ -331,21 +336,21 @@ def compare_revisions(options: argparse.Namespace) -> int:
     targets = [SUITE, KERNELS]
     commit_of(options.base)
     with built(options.head, "head", targets) as head, built(options.base, "base", targets) as base:
-        counts_base: Counts = {}
-        if (base / KERNELS).exists():
-            same_build(base / KERNELS, head / KERNELS)
-            counts_base = counts_of(base / KERNELS)
-        counts = changes(counts_base, counts_of(head / KERNELS), COUNT_LIMIT_PERCENT)
+        kernels = [side / KERNELS for side in (base, head) if (side / KERNELS).exists()]
+        if len(kernels) == 2:
+            same_build(*kernels)
+        counts = {path: counts_of(path) for path in kernels}
+        rows = changes(counts.get(base / KERNELS, {}), counts.get(head / KERNELS, {}), COUNT_LIMIT_PERCENT)
         times = wall_changes(interleaved(base / SUITE, head / SUITE), options.filter, options.rounds)
         if not times:
             raise UnusableError(f"'{options.filter}' matches none of {SUITE} --benchmark_list_tests")
-    return finish(options, f"{options.base} against {options.head or WORKING_TREE}", counts, times)
+    return finish(options, f"{options.base} against {options.head or WORKING_TREE}", rows, times)
 
 
 def counts_at_record(binary: Path) -> Counts:
     """The record's own commit, measured on this machine."""
     if run(["git", "rev-parse", "--is-shallow-repository"]).strip() == "true":
-        raise UnusableError("this clone is shallow, the record's commit may lack: git fetch --unshallow")
+        raise UnusableError("this clone is shallow, so the record's commit may lack: git fetch --unshallow")
     commit = run(["git", "log", "-1", "--format=%H", "--", RECORD]).strip()
     if not commit:
         raise UnusableError(f"no commit has {RECORD} yet: commit it")
@@ -368,7 +373,8 @@ def compare_with_record(options: argparse.Namespace) -> int:
     base = record.counts
     title = f"the record against {binary.relative_to(ROOT) if binary.is_relative_to(ROOT) else binary}"
     if this_build != record.build:
-        print(f"bench_compare: {RECORD} is of {record.build}, this build is of {this_build}: not comparable")
+        print(f"bench_compare: not comparable: {RECORD} is of {text_of(record.build)}")
+        print(f"bench_compare: and this build of {text_of(this_build)}")
         base = counts_at_record(binary)
         title += ", remeasured"
     return finish(options, title, changes(base, counts_of(binary), COUNT_LIMIT_PERCENT), None)
