@@ -306,8 +306,8 @@ def same_build(base: Path, head: Path) -> None:
     one, other = described(base)[0], described(head)[0]
     if one != other:
         raise UnusableError(
-            f"not comparable: {text_of(one)}, and {text_of(other)}. Build with the preset release or ci; where "
-            "build/bench-base is of another compiler, remove it"
+            f"not comparable: {text_of(one)}, and {text_of(other)}. Build with the preset release or ci; "
+            "where build/bench-base is of another compiler, remove it"
         )
 
 
