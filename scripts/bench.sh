@@ -5,8 +5,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh
 cmake --preset release >/dev/null
-cmake --build --preset release >/dev/null
+cmake --build --preset release --target xpusim_cli xpusim_bench xpusim_instructions >/dev/null
 build/release/tests/bench/xpusim_bench "$@"
+echo
+scripts/bench_compare.py --recorded --binary build/release/tests/bench/xpusim_instructions || (($? == 1))  # shown, not gated
 echo
 .venv/bin/python scripts/time_command.py build/release/xpusim compare \
   workloads/scenarios/llama31_70b_decode.yaml \

@@ -11,7 +11,7 @@ packages=(
   g++ clang clang-tidy libclang-rt-dev llvm
   cmake ninja-build ccache pkg-config git shellcheck python3 python3-venv
   libsystemc-dev libyaml-cpp-dev libfmt-dev libcli11-dev nlohmann-json3-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
+  libgtest-dev libgmock-dev libbenchmark-dev valgrind
 )
 # Of the Python package and its tests: headers, a browser for the report, MPI for the pool. What the distribution does
 # not have is left out (Ubuntu has no package of Chromium): the tests that need it then say so.

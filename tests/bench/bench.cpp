@@ -1,52 +1,26 @@
 #include <benchmark/benchmark.h>
 
-#include "support/shipped.h"
+#include "bench/kernels.h"
 #include "xpusim/des/calendar.h"
-#include "xpusim/mapping/templates.h"
-#include "xpusim/network/collective.h"
-#include "xpusim/simulate.h"
+#include "xpusim/search.h"
 
 /// How fast the simulator is. Goals: 10 M tile transactions/s on one core; a GEMM of 8192 cubed in 100 ms, of
 /// 4096 cubed in 20 ms, whole call; 50 us per operator by closed form; an all-reduce over any number of equal
-/// ranks in 200 ms, with one slow rank in 4,096 in 10 s.
+/// ranks in 200 ms, with one slow rank in 4,096 in 10 s; a training step by closed form in 100 ms, 1,000
+/// plans/s.
 namespace xpusim {
 namespace {
 
-Operator gemm(std::int64_t m, std::int64_t n, std::int64_t k, Dtype dtype = Dtype::Bf16) {
-  Operator o;
-  o.kind = OpKind::Gemm;
-  o.name = "gemm";
-  o.gemm = {.m = m, .n = n, .k = k, .dtype = dtype, .weight_dtype = dtype};
-  return o;
-}
-Operator attention(AttentionShape shape, Dtype dtype) {
-  Operator o;
-  o.kind = OpKind::Attention;
-  o.name = "attention";
-  o.attention = shape;
-  o.attention.dtype = o.attention.kv_dtype = dtype;
-  return o;
-}
-Operator rowwise(OpKind kind, std::int64_t rows, std::int64_t cols) {
-  Operator o;
-  o.kind = kind;
-  o.name = std::string(enum_name(kind));
-  o.rowwise = {.rows = rows, .cols = cols};
-  return o;
-}
-Operator prefill(Dtype dtype = Dtype::Bf16) {
-  return attention({.q_len = 8192, .kv_len = 8192, .heads = 8, .kv_heads = 1}, dtype);
-}
-Operator decode(Dtype dtype = Dtype::Bf16) {
-  return attention({.batch = 64, .q_len = 1, .kv_len = 4096, .heads = 8, .kv_heads = 1}, dtype);
-}
+using test::decode;
+using test::gemm;
+using test::grouped;
+using test::prefill;
+using test::rowwise;
 
 /// The event kernel alone: one program, already mapped.
 void tile_engine(benchmark::State& state, const std::string& chip_id, const Operator& o) {
   const ChipSpec c = test::chip(chip_id);
-  const mapping::TileProgram p = mapping::best_program(o, c, [&](const mapping::TileProgram& candidate) {
-    return chip::bound(candidate, c, c.clock.max, Seconds(0)).total.count();
-  });
+  const mapping::TileProgram p = test::fastest_program(o, c);
   for (auto _ : state) benchmark::DoNotOptimize(chip::execute(p, c, c.clock.max, Seconds(0)));
   const auto transactions = static_cast<double>(mapping::totals(p).transactions);
   state.counters["transactions"] = transactions;
@@ -90,25 +64,28 @@ void read_configs(benchmark::State& state) {
 
 void scenario(benchmark::State& state, const std::string& id, const std::string& on,
               chip::Fidelity fidelity) {
-  Request q{.chip = {}, .system = test::system(on), .model = {}, .scenario = test::scenario(id), .stack = {}};
-  q.stack = test::stack(q.scenario.training.stack);
-  q.chip = test::chip(q.system.chip);
-  q.model = test::model(q.scenario.model);
-  Options options;
-  options.fidelity = fidelity;
+  const Request q = test::request(id, on);
+  const Options options = test::at(fidelity);
   for (auto _ : state) benchmark::DoNotOptimize(simulate(q, options));
 }
 
-/// An all-reduce of 1 GiB on nodes of 8 behind rails, with the event kernel.
+/// Plans timed by closed form, and those refused on the way; none is played at tile fidelity.
+void plan_search(benchmark::State& state, const std::string& id) {
+  const Request q = test::request(id);
+  std::size_t timed = 0;
+  for (auto _ : state) {
+    const PlanSearch found =
+        search_plans(q, q.scenario.chips * q.chip.dies, 0, test::at(chip::Fidelity::Bound));
+    timed = found.tried;
+    benchmark::DoNotOptimize(timed);
+  }
+  state.counters["plans_per_s"] =
+      benchmark::Counter(static_cast<double>(timed), benchmark::Counter::kIsIterationInvariantRate);
+}
+
 void collective(benchmark::State& state, Algorithm algorithm, std::int64_t ranks, bool slow_rank) {
-  SystemSpec s = test::system("superpod_h100");
-  s.levels.back().endpoints = 131072;
-  network::Call call;
-  call.size = Bytes(std::int64_t{1} << 30);
-  call.group.ranks = ranks;
-  call.algorithm = algorithm;
-  if (slow_rank) call.faults.ranks.push_back({17, 0.5});
-  for (auto _ : state) benchmark::DoNotOptimize(network::execute(call, s));
+  const auto [call, system] = test::all_reduce(algorithm, ranks, slow_rank);
+  for (auto _ : state) benchmark::DoNotOptimize(network::execute(call, system));
 }
 
 /// Takes `turns` turns, a different number of ticks apart for each actor.
@@ -132,14 +109,6 @@ void calendar_turns(benchmark::State& state) {
   }
   state.counters["turns_per_s"] =
       benchmark::Counter(static_cast<double>(actors * turns), benchmark::Counter::kIsIterationInvariantRate);
-}
-
-Operator grouped(std::int64_t groups, std::int64_t m, Dtype dtype = Dtype::Bf16) {
-  Operator o;
-  o.kind = OpKind::GroupedGemm;
-  o.name = "grouped_gemm";
-  o.grouped = {.groups = groups, .m = m, .n = 4096, .k = 4096, .dtype = dtype, .weight_dtype = dtype};
-  return o;
 }
 
 void register_all() {
@@ -185,6 +154,12 @@ void register_all() {
       ->Unit(ms);
   add("scenario/tile/llama31_70b_prefill", scenario, "llama31_70b_prefill", "dgx_h100", Fidelity::Tile)
       ->Unit(ms);
+  for (const std::string id : {"train_gpt3_175b_1024_h100", "train_llama31_405b_16384_h100"}) {
+    for (const Fidelity f : {Fidelity::Bound, Fidelity::Tile})
+      add("scenario/" + std::string(f == Fidelity::Bound ? "bound/" : "tile/") + id, scenario, id, "", f)
+          ->Unit(ms);
+    add("search/" + id, plan_search, id)->Unit(ms);
+  }
   for (const std::int64_t ranks : {8, 64, 512, 4096, 16384, 131072})
     for (const Algorithm a : {Algorithm::Ring, Algorithm::Hierarchical})
       add("collective/" + std::string(enum_name(a)) + "/" + std::to_string(ranks), collective, a, ranks,
