@@ -145,9 +145,9 @@ TEST_F(CommandLine, ConfigCheckReportsTheMistakesOfAllFiles) {
                           kSources + "/workloads/models/qwen3_32b.yaml"});
   EXPECT_EQ(ok.out, "2 files ok\n") << ok.err;
   write("a.yaml", "id: a\n");
-  expect_refusal(
-      {"config", "check", "a.yaml"}, kUsage,
-      "a.yaml: what kind of file is this? (give --kind chip, system, stack, model, scenario, trace or suite)");
+  expect_refusal({"config", "check", "a.yaml"}, kUsage,
+                 "a.yaml: what kind of file is this? (give --kind chip, system, stack, model, scenario, "
+                 "trace or suite)");
 }
 
 TEST_F(CommandLine, ConfigShowSaysWhereValuesComeFrom) {

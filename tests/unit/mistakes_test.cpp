@@ -307,7 +307,7 @@ TEST_F(Mistakes, ATimelineHasAnEnd) {
         "- {{name: s{}, repeat: 1048576, operators: [{{name: a, op: copy, rows: 1, cols: 1}}]}}\n", i);
   EXPECT_EQ(
       in(FileKind::Trace, text),
-      "test.yaml:1:1: trace.sections: 17825792 runs of operators (at most 16777216; time a part of them and "
+      "test.yaml:3:10: trace.sections: 17825792 runs of operators (at most 16777216; time a part of them and "
       "scale)");
 }
 

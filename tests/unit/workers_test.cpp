@@ -13,11 +13,14 @@ const auto kSilent = [](std::size_t, std::size_t) {};
 
 TEST(Workers, AnswerInTheOrderOfTheTasksWhateverTheirNumber) {
   for (const std::size_t jobs : {1, 2, 7, 100}) {
-    const auto answers = in_processes(40, jobs, [](std::size_t i) { return std::string(i * i * 100, 'x'); }, kSilent);
+    const auto answers = in_processes(
+        40, jobs, [](std::size_t i) { return std::string(i * i * 100, 'x'); }, kSilent);
     ASSERT_EQ(answers.size(), 40U);
     for (std::size_t i = 0; i < answers.size(); ++i) EXPECT_EQ(answers[i].text.size(), i * i * 100);
   }
-  EXPECT_TRUE(in_processes(0, 4, [](std::size_t) { return std::string(); }, kSilent).empty());
+  EXPECT_TRUE(in_processes(
+                  0, 4, [](std::size_t) { return std::string(); }, kSilent)
+                  .empty());
 }
 
 TEST(Workers, AreProcesses) {

@@ -39,7 +39,12 @@ void check_arguments(const Common& c, const CheckArguments& a) {
 /// The baseline to compare with. None: where one is written for the first time.
 std::optional<Baseline> read_baseline(const CheckArguments& a, const std::string& file) {
   std::error_code none;
-  if (std::filesystem::exists(file, none)) return regression::read_baseline(file);
+  try {
+    if (std::filesystem::exists(file, none)) return regression::read_baseline(file);
+  } catch (const regression::OtherSchema&) {
+    if (!a.update || !a.only.empty()) throw;  // a part of an old baseline cannot be kept
+    return std::nullopt;
+  }
   if (a.update) return std::nullopt;
   throw wrong(file, "no baseline",
               fmt::format("write the first one: xpusim check {} --update --reason '...'", a.suite));
@@ -70,6 +75,12 @@ Baseline baseline_of(const Suite& suite, const std::vector<Answer>& answers) {
     now.cases[suite.cases[i].id] = std::move(record);
   }
   return now;
+}
+
+void note_seconds(regression::Comparison& all, const Suite& suite, const std::vector<Answer>& answers) {
+  std::map<std::string_view, double> seconds;
+  for (std::size_t i = 0; i < answers.size(); ++i) seconds[suite.cases[i].id] = answers[i].seconds;
+  for (regression::CaseComparison& c : all.cases) c.seconds = seconds[c.id];  // 0: it is gone
 }
 
 void write_reports(const Common& c, const CheckArguments& a, const regression::Comparison& all) {
@@ -123,9 +134,7 @@ bool check(const Common& c, const CheckArguments& a) {
   if (before && !a.only.empty())
     std::erase_if(before->cases, [&](const auto& entry) { return !now.cases.contains(entry.first); });
   auto all = compare(suite, before.value_or(Baseline{}), now);
-  for (auto& c : all.cases)
-    for (std::size_t i = 0; i < suite.cases.size(); ++i)
-      if (suite.cases[i].id == c.id) c.seconds = answers[i].seconds;
+  note_seconds(all, suite, answers);
   all.baseline = file;
   all.what_if = c.set;
   write_reports(c, a, all);

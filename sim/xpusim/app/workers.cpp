@@ -167,8 +167,8 @@ class Pool {
 }  // namespace
 
 std::vector<Answer> in_processes(std::size_t count, std::size_t jobs,
-                                      const std::function<std::string(std::size_t)>& task,
-                                      const std::function<void(std::size_t, std::size_t)>& done) {
+                                 const std::function<std::string(std::size_t)>& task,
+                                 const std::function<void(std::size_t, std::size_t)>& done) {
   return Pool(count, jobs, task).collect(done);
 }
 

@@ -255,10 +255,10 @@ void check_case(const CaseSpec& c, const std::string& path, Reader& r) {
                              "give one of op, scenario, trace, collective, validation");
   const bool on_chips = kind == "op", on_systems = kind != "op" && kind != "validation";
   if (!c.chips.empty() && !on_chips)
-    r.report_conflict({path + ".chips", path}, fmt::format("a {} runs on no list of chips", kind),
+    r.report_conflict({path + ".chips", path}, fmt::format("{} takes no chips", kind),
                       on_systems ? "give systems" : "the measured set names its own");
   if (!c.systems.empty() && !on_systems)
-    r.report_conflict({path + ".systems", path}, fmt::format("a {} runs on no list of systems", kind),
+    r.report_conflict({path + ".systems", path}, fmt::format("{} takes no systems", kind),
                       on_chips ? "give chips" : "the measured set names its own");
   if (on_chips && c.chips.empty()) r.report_conflict({path}, "no chips", "list one or more");
   if ((kind == "trace" || kind == "collective") && c.systems.empty())

@@ -106,8 +106,9 @@ void Reader::report_conflict(const std::vector<std::string>& paths, const std::s
   for (const Diagnostic& d : found_)
     for (const std::string& path : paths)
       if (is_within(d.path, path) || is_within(path, d.path)) return;
-  const auto leaf = leaves_.find(paths.front());
-  report(leaf == leaves_.end() ? stack_.front().where : leaf->second.where, paths.front(), message, hint);
+  const auto leaf = leaves_.lower_bound(paths.front());  // the value itself, or the first within it
+  const bool written = leaf != leaves_.end() && is_within(leaf->first, paths.front());
+  report(written ? leaf->second.where : stack_.front().where, paths.front(), message, hint);
 }
 
 void Reader::finish() {

@@ -51,7 +51,7 @@ struct CaseComparison {
   std::vector<std::string> inputs;  ///< files that it reads
   std::optional<MeasuredTime> measured;
   std::optional<double> error_before_pct, error_now_pct;  ///< signed, against measurement
-  double seconds = 0;  ///< that the run took
+  double seconds = 0;                                     ///< that the run took
   [[nodiscard]] double largest_pct() const;
 };
 

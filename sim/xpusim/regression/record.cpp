@@ -75,7 +75,7 @@ void check_schema(const config::Node& root, const std::string& file) {
                    "this is no baseline of xpusim check",
                    "restore it from version control, or remove it and write a new one with --update"});
   if (schema->text != kSchema)
-    throw ConfigError(
+    throw OtherSchema(
         Diagnostic{schema->where.location(), "schema",
                    fmt::format("{}; this xpusim reads {}", in_quotes(schema->text), kSchema),
                    "migrate: check with the xpusim that wrote it, then write it anew with this one, "

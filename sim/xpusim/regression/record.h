@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "xpusim/core/error.h"
 #include "xpusim/core/fields.h"
 #include "xpusim/spec/suite.h"
 
@@ -48,7 +49,13 @@ void describe(Fields&, Baseline&);
 /// Numbers as they are kept, seven digits: beyond what any platform may differ in.
 [[nodiscard]] double rounded(double);
 
-/// Reads a baseline. Throws ConfigError when it is none, or of another schema.
+/// A baseline of another time, which this program does not read but may write anew.
+class OtherSchema : public ConfigError {
+ public:
+  using ConfigError::ConfigError;
+};
+
+/// Reads a baseline. Throws ConfigError when it is none, OtherSchema when it is of another schema.
 [[nodiscard]] Baseline parse_baseline(const std::string& text, const std::string& file);
 [[nodiscard]] Baseline read_baseline(const std::string& file);
 /// Sorted text that changes by lines: an operator, a group of inputs, the metrics of a case are one each.

@@ -379,7 +379,8 @@ std::string to_junit(const Comparison& all) {
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"{}\" tests=\"{}\" failures=\"{}\">\n",
       xml(all.suite), all.cases.size(), all.cases.size() - all.count(Verdict::Same));
   for (const CaseComparison& c : all.cases) {
-    text += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", xml(all.suite), xml(c.id), c.seconds);
+    text += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", xml(all.suite), xml(c.id),
+                        c.seconds);
     if (c.verdict == Verdict::Same)
       text += "/>\n";
     else
