@@ -50,6 +50,10 @@ TEST_F(CollectiveCommand, SaysWhatIsWrong) {
   contains(error({"--system", "dgx_h100", "all_reduse", "ranks=8", "size=1MiB"}, 2),
            "did you mean 'all_reduce'?");
   contains(error({"--system", "dgx_h100", "all_reduce", "rank=8", "size=1MiB"}, 2), "did you mean 'ranks'?");
+  contains(
+      error({"--system", "dgx_h100", "all_reduce", "ranks=8", "size=1MiB", "--beside", "all_to_al rank=8"},
+            2),
+      "did you mean 'all_to_all'?");
   contains(error({"--system", "dgx_h100", "all_reduce", "ranks=8", "size=1 MB/s"}, 2), "size: cannot read");
   contains(error({"--system", "dgx_h100", "all_reduce", "ranks=9", "size=1MiB"}, 3),
            "9 ranks, 1 apart, are more than the 8 devices");

@@ -69,7 +69,7 @@ class Days {
     r.worst_day = *std::min_element(work_.begin(), work_.end()) / kDay;
     r.best_day = *std::max_element(work_.begin(), work_.end()) / kDay;
     double square = 0;
-    for (const double w : work_) square += std::pow(w / kDay - r.mean.work, 2);
+    for (const double w : work_) square += (w / kDay - r.mean.work) * (w / kDay - r.mean.work);
     const auto days = static_cast<double>(work_.size());
     r.standard_error = days > 1 ? std::sqrt(square / (days - 1) / days) : 0;
     return r;

@@ -180,7 +180,8 @@ network::Call read_call(const std::string& text) {
   if (words.empty()) throw wrong("--beside", text, "e.g. 'all_to_all ranks=8 size=1MiB'");
   const std::string kind = words.front();
   words.erase(words.begin());
-  return call_of(read_kind(kind), read_parameters(kind, words));
+  const OpKind known = read_kind(kind);  // before the keys: of two mistakes each compiler reports this one
+  return call_of(known, read_parameters(kind, words));
 }
 
 }  // namespace
