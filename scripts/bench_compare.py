@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compares the simulator's own speed: of two revisions, or of a build against the record in git.
 
-Instructions of a few kernels, counted by valgrind's callgrind, do not scatter: they are the gate. Wall times
-of the Google Benchmark suite do: they are reported. docs/speed.md says what is gated, how to record anew.
+Instructions of a few kernels, counted by valgrind's callgrind, do not scatter: they are the gate. Times of
+the Google Benchmark suite do: they are reported. docs/speed.md says what is gated, how to record anew.
 
 exit codes: 0 nothing is slower; 1 a kernel takes over 2 % more instructions; 2 wrong use, nothing to compare
 """
@@ -30,7 +30,7 @@ RECORD = "tests/bench/instructions.json"
 SCHEMA = 1
 KERNELS, SUITE = "xpusim_instructions", "xpusim_bench"
 WORKING_TREE = "the working tree"
-COUNT_LIMIT_PERCENT, WALL_LIMIT_PERCENT = 2, 10
+COUNT_LIMIT_PERCENT, TIME_LIMIT_PERCENT = 2, 10
 NANOSECONDS = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 RECORD_ANEW = 'scripts/bench_compare.py --record --reason "..."'
 
@@ -90,15 +90,15 @@ def medians(rounds: list[Times]) -> Times:
 Measure = Callable[[str, int], tuple[list[Times], list[Times]]]
 
 
-def wall_changes(measure: Measure, pattern: str, rounds: int) -> list[Change]:
+def time_changes(measure: Measure, pattern: str, rounds: int) -> list[Change]:
     """Medians of both sides. What is beyond the limit is measured again, in twice the rounds: they count."""
     base, head = (medians(side) for side in measure(pattern, rounds))
-    suspects = [c.name for c in changes(base, head, WALL_LIMIT_PERCENT) if c.verdict in ("SLOWER", "faster")]
+    suspects = [c.name for c in changes(base, head, TIME_LIMIT_PERCENT) if c.verdict in ("SLOWER", "faster")]
     if suspects:
         exactly = "^(" + "|".join(re.escape(name) for name in suspects) + ")$"
         again = measure(exactly, 2 * rounds)
         base, head = base | medians(again[0]), head | medians(again[1])
-    return changes(base, head, WALL_LIMIT_PERCENT)
+    return changes(base, head, TIME_LIMIT_PERCENT)
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def summary(rows: list[Change]) -> str:
 
 
 def report(title: str, counts: list[Change], times: list[Change] | None) -> str:
-    """Markdown. Wall times within the limit are folded into one line."""
+    """Markdown. Times within the limit are folded into one line."""
     text = f"## Simulator speed: {title}\n\n"
     text += f"### Instructions (gate: +{COUNT_LIMIT_PERCENT} %): {summary(counts)}\n\n"
     text += table(counts, "instructions") + "\n"
@@ -166,7 +166,7 @@ def report(title: str, counts: list[Change], times: list[Change] | None) -> str:
     elif any(c.verdict == "faster" for c in counts):
         text += f"\nFaster: keep the gain with {RECORD_ANEW}\n"
     if times is not None:
-        text += f"\n### Wall times (reported from {WALL_LIMIT_PERCENT} % on, not gated): {summary(times)}\n"
+        text += f"\n### CPU times (reported from {TIME_LIMIT_PERCENT} % on, not gated): {summary(times)}\n"
         moved = [c for c in times if c.verdict != "ok"]
         if moved:
             text += "\n" + table(moved, "ns") + "\n"
@@ -179,7 +179,7 @@ def as_json(title: str, counts: list[Change], times: list[Change] | None) -> str
 
     data = {"schema": SCHEMA, "title": title, "instructions": rows(counts)}
     if times is not None:
-        data["wall_times_ns"] = rows(times)
+        data["cpu_times_ns"] = rows(times)
     return json.dumps(data, indent=2, sort_keys=True) + "\n"
 
 
@@ -232,12 +232,14 @@ def counts_of(binary: Path) -> Counts:
 
 
 def times_of(suite: Path, pattern: str) -> Times:
-    """One round; nothing where no benchmark matches."""
+    """CPU time of one round, nothing where no benchmark matches. A thread that never waits takes just that on
+    a core of its own; wall time grows with whatever else the machine does.
+    """
     if not run([suite, f"--benchmark_filter={pattern}", "--benchmark_list_tests"]).strip():
         return {}
     how = ["--benchmark_format=json", "--benchmark_min_time=0.05"]
     rows = json.loads(run([suite, f"--benchmark_filter={pattern}", *how]))["benchmarks"]
-    return {row["name"]: row["real_time"] * NANOSECONDS[row["time_unit"]] for row in rows}
+    return {row["name"]: row["cpu_time"] * NANOSECONDS[row["time_unit"]] for row in rows}
 
 
 def interleaved(base: Path, head: Path) -> Measure:
@@ -341,7 +343,7 @@ def compare_revisions(options: argparse.Namespace) -> int:
             same_build(*kernels)
         counts = {path: counts_of(path) for path in kernels}
         rows = changes(counts.get(base / KERNELS, {}), counts.get(head / KERNELS, {}), COUNT_LIMIT_PERCENT)
-        times = wall_changes(interleaved(base / SUITE, head / SUITE), options.filter, options.rounds)
+        times = time_changes(interleaved(base / SUITE, head / SUITE), options.filter, options.rounds)
         if not times:
             raise UnusableError(f"'{options.filter}' matches none of {SUITE} --benchmark_list_tests")
     return finish(options, f"{options.base} against {options.head or WORKING_TREE}", rows, times)
@@ -405,7 +407,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--base", metavar="REV", help="compare instructions and wall times of two revisions")
+    what.add_argument("--base", metavar="REV", help="compare instructions and times of two revisions")
     what.add_argument("--recorded", action="store_true", help=f"compare a build's instructions with {RECORD}")
     what.add_argument("--record", action="store_true", help=f"write {RECORD} anew; needs --reason")
     parser.add_argument("--head", metavar="REV", help="with --base (default: the working tree)")

@@ -61,7 +61,7 @@ class Counts(unittest.TestCase):
                 bc.instructions_of(profile)
 
 
-class WallTimes(unittest.TestCase):
+class Times(unittest.TestCase):
     """Two benchmarks; `head` says how much longer each takes on the head, in each call."""
 
     def measured(self, head: list[dict[str, float]]) -> tuple[list[bc.Change], list[tuple[str, int]]]:
@@ -72,7 +72,7 @@ class WallTimes(unittest.TestCase):
             calls.append((pattern, rounds))
             return [dict.fromkeys(times, 100.0)] * rounds, [times] * rounds
 
-        return bc.wall_changes(measure, ".", 3), calls
+        return bc.time_changes(measure, ".", 3), calls
 
     def test_medians_ignore_an_outlier(self) -> None:
         rounds = [{"x": 1.0}, {"x": 1.1}, {"x": 50.0, "y": 2.0}]
