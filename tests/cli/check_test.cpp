@@ -150,13 +150,13 @@ cases:
 )");
   const Outcome o = check({"--update", "--reason", "first"});
   EXPECT_EQ(o.code, kUsage);
-  expect_contains(
-      o.err, {"suite.yaml:3:11: suite.cases.a.op (n): op gemm: missing required key",
-              "suite.yaml:3:11: suite.cases.a.op (k)",
-              "suite.yaml:4:11: suite.cases.b.op: h100: no such chip (did you mean ",
-              "llama31_70b_decod: no such scenario (did you mean 'llama31_70b_decode'?", "suite.yaml:6:19: suite.cases.d.collective (size)", "no.csv",
-              "suite.cases.f.op (metrics): this case has no mfu_pct (one of time_us, ",
-              "this command reads no system"});
+  expect_contains(o.err, {"suite.yaml:3:11: suite.cases.a.op (n): op gemm: missing required key",
+                          "suite.yaml:3:11: suite.cases.a.op (k)",
+                          "suite.yaml:4:11: suite.cases.b.op: h100: no such chip (did you mean ",
+                          "llama31_70b_decod: no such scenario (did you mean 'llama31_70b_decode'?",
+                          "suite.yaml:6:19: suite.cases.d.collective (size)", "no.csv",
+                          "suite.cases.f.op (metrics): this case has no mfu_pct (one of time_us, ",
+                          "this command reads no system"});
   EXPECT_EQ(o.out, "");
   EXPECT_FALSE(fs::exists(path("suite.baseline")));
 }
@@ -212,6 +212,19 @@ TEST_F(Check, UpdatesAPartAndKeepsTheRest) {
   const Outcome o = check({});
   EXPECT_EQ(o.code, kDiffers);
   expect_contains(o.out, {"2 changed", "changed sum/dgx_h100", "changed sum/atlas_800_a2"});
+}
+
+TEST_F(Check, TakesWhatIfValuesForTheCasesThatReadThem) {
+  write("suite.yaml",
+        "name: Mine\ncases:\n  trace: {trace: mlp_block, systems: [dgx_h100]}\n  alone: {collective: "
+        "all_reduce "
+        "ranks=1 size=1MiB, systems: [dgx_h100]}\n  step: {scenario: llama31_8b_training}\n");
+  accept();
+  const Outcome o = check({"--set", "stack.host.step=1 s"});
+  EXPECT_EQ(o.code, kDiffers) << o.err;
+  expect_contains(o.out, {"1 changed, 0 new, 0 removed, 2 same", "stack megatron_core: host.step",
+                          "by cause     host +1 s"});
+  EXPECT_EQ(check({"--set", "stack.hots.step=1 s"}).code, kUsage);
 }
 
 TEST_F(Check, KeepsACaseThatCannotRun) {

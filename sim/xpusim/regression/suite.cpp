@@ -64,7 +64,8 @@ CaseRecord record_of(const result::Result& r) {
 
 CaseRecord record_of(const network::CollectiveTime& t) {
   CaseRecord c;
-  c.bound = fmt::format("{} ({}) over {}", enum_name(t.algorithm), t.protocol, t.level);
+  if (t.algorithm != Algorithm::None)
+    c.bound = fmt::format("{} ({}) over {}", enum_name(t.algorithm), t.protocol, t.level);
   c.metrics = {{Metric::TimeUs, us(t.total)}, {Metric::BusBandwidth, t.bus_bandwidth.count() / 1e9}};
   c.causes_us = {{"latency", us(t.latency)}, {"transfer", us(t.total) - us(t.latency)}};
   return c;
@@ -110,7 +111,7 @@ class CaseReader {
  public:
   CaseReader(const config::Library& library, const CaseSpec& spec, const std::string& on,
              const fs::path& folder, const config::Overrides& overrides, Suite& suite)
-      : library_(library), spec_(spec), folder_(folder), suite_(suite) {
+      : library_(library), spec_(spec), folder_(folder), suite_(suite), given_(overrides) {
     column_ = on.empty() ? frontend::Column{} : frontend::parse_column(on, "on");
     column_.name = place(column_.name);
     for (const auto& [path, text] : spec.set)
@@ -215,7 +216,10 @@ class CaseReader {
   }
 
   Run read_trace() {
-    const auto in = frontend::load_trace(library_, place(spec_.trace), column_.name, all_);
+    config::Overrides read = own_;  // those of the command line may be meant for other cases
+    for (const config::Override& o : given_)
+      if (o.path.starts_with("chip.") || o.path.starts_with("system.")) read.push_back(o);
+    const auto in = frontend::load_trace(library_, place(spec_.trace), column_.name, read);
     note(FileKind::Trace, fs::path(spec_.trace).stem().string(), in.trace.value);
     note(in.platform);
     guard({Metric::TimeUs, Metric::HbmBytes},
@@ -269,7 +273,7 @@ class CaseReader {
   fs::path folder_;
   Suite& suite_;
   frontend::Column column_;
-  config::Overrides own_, all_;
+  config::Overrides given_, own_, all_;  ///< of the command line, of the case, both
   Hasher hash_;
   std::vector<std::string> inputs_;
   std::set<std::string_view> kinds_;
