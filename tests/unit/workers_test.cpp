@@ -46,6 +46,11 @@ TEST(Workers, HandOnWhatWentWrong) {
   }
 }
 
+TEST(Workers, TellABugFromAFailure) {
+  const auto breaks = [](std::size_t) -> std::string { throw std::logic_error("cannot be"); };
+  EXPECT_THROW(static_cast<void>(in_processes(2, 2, breaks, kSilent)), std::logic_error);
+}
+
 TEST(Workers, SayThatOneDied) {
   const auto dies = [](std::size_t i) {
     if (i == 2) ::raise(SIGKILL);

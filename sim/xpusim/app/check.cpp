@@ -57,6 +57,8 @@ std::vector<Answer> run_cases(const Suite& suite, std::size_t jobs) {
       [&](std::size_t i) {
         try {
           return regression::to_message(suite.cases[i].run());
+        } catch (const std::logic_error& e) {
+          throw std::logic_error(fmt::format("{}: {}", suite.cases[i].id, e.what()));
         } catch (const std::exception& e) {
           throw std::runtime_error(fmt::format("{}: {}", suite.cases[i].id, e.what()));
         }

@@ -41,10 +41,12 @@ class SharedCounter {
   Counter* next_;
 };
 
+enum class Outcome : std::uint64_t { Done, Failed, Bug };  // else the text is what went wrong
+
 /// In front of each answer on a pipe.
 struct Header {
   std::uint64_t task = 0, size = 0;
-  std::uint64_t failed = 0;  ///< the text is what went wrong
+  Outcome outcome = Outcome::Done;
   double seconds = 0;
 };
 
@@ -58,8 +60,8 @@ void write_all(int fd, const char* data, std::size_t size) {
   }
 }
 
-void answer(int fd, std::size_t task, const std::string& text, bool failed, double seconds) {
-  const Header h{task, text.size(), failed ? 1U : 0U, seconds};
+void answer(int fd, std::size_t task, const std::string& text, Outcome outcome, double seconds) {
+  const Header h{task, text.size(), outcome, seconds};
   write_all(fd, reinterpret_cast<const char*>(&h), sizeof h);
   write_all(fd, text.data(), text.size());
 }
@@ -69,14 +71,17 @@ void answer(int fd, std::size_t task, const std::string& text, bool failed, doub
   for (std::size_t i = next.take(); i < count; i = next.take()) {
     const auto begin = std::chrono::steady_clock::now();
     std::string text;
-    bool failed = false;
+    Outcome outcome = Outcome::Done;
     try {
       text = task(i);
+    } catch (const std::logic_error& e) {
+      text = e.what();
+      outcome = Outcome::Bug;
     } catch (const std::exception& e) {
       text = e.what();
-      failed = true;
+      outcome = Outcome::Failed;
     }
-    answer(fd, i, text, failed,
+    answer(fd, i, text, outcome,
            std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   ::_exit(0);  // no destructor and no buffer of the parent's
@@ -147,7 +152,8 @@ class Pool {
       if (w.said.size() < sizeof h + h.size) return;
       std::string text = w.said.substr(sizeof h, h.size);
       w.said.erase(0, sizeof h + h.size);
-      if (h.failed != 0) throw std::runtime_error(text);
+      if (h.outcome == Outcome::Bug) throw std::logic_error(text);
+      if (h.outcome == Outcome::Failed) throw std::runtime_error(text);
       answers_.at(h.task) = {std::move(text), h.seconds};
       ++done_;
     }

@@ -202,8 +202,9 @@ std::string inputs_text(const Comparison& all, const Line& line) {
 std::string to_text(const CaseComparison& c) {
   std::string text =
       fmt::format("\n{} {}  {}\n", enum_name(c.verdict), c.id, before_after(c.bound_before, c.bound_now));
+  const bool runs_both = c.refused_before == c.refused_now;
   for (const Change& x : c.changes)
-    if (x.beyond())
+    if (x.beyond() && runs_both)
       text += fmt::format("  {:<20} {:>14} -> {:<14} {:>14}  (tolerance {})\n", title_of(x.metric),
                           value_text(x.metric, x.before), value_text(x.metric, x.now), change_text(x),
                           tolerance_text(x));
@@ -235,17 +236,19 @@ std::string row(const std::vector<std::string>& cells) {
   return line + '\n';
 }
 
-std::string markdown_rows(const CaseComparison& c) {
+/// The rows of a changed case; `explains`: with what explains the change beneath them.
+std::string markdown_rows(const CaseComparison& c, bool explains) {
   std::string text;
-  for (const Change& x : c.changes)
-    if (x.beyond())
-      text += row({cell(c.id), std::string(title_of(x.metric)), value_text(x.metric, x.before),
-                   value_text(x.metric, x.now), fmt::format("**{}**", change_text(x)), tolerance_text(x),
-                   cell(before_after(c.bound_before, c.bound_now)),
-                   x.metric == Metric::TimeUs ? error_text(c) : ""});
-  const bool moved = c.refused_before != c.refused_now;
-  if (moved) text += row({cell(c.id), "cannot run", "", "", "**changed**", "", "", ""});
-  if (c.verdict != Verdict::Changed) return text;
+  if (c.refused_before != c.refused_now)
+    text = row({cell(c.id), c.refused_now.empty() ? "runs again" : "**cannot run**", "", "", "", "", "", ""});
+  else
+    for (const Change& x : c.changes)
+      if (x.beyond())
+        text += row({cell(c.id), std::string(title_of(x.metric)), value_text(x.metric, x.before),
+                     value_text(x.metric, x.now), fmt::format("**{}**", change_text(x)), tolerance_text(x),
+                     cell(before_after(c.bound_before, c.bound_now)),
+                     x.metric == Metric::TimeUs ? error_text(c) : ""});
+  if (!explains) return text;
   std::string why;
   for (const auto& [heading, line] : reasons(c)) why += fmt::format("<br>{}: {}", heading, cell(line));
   return text + row({"&nbsp;&nbsp;why" + why, "", "", "", "", "", "", ""});
@@ -266,7 +269,17 @@ std::string folded(const Comparison& all, Verdict verdict) {
   return text + "\n</details>\n";
 }
 
+/// A summary of GitHub's holds 1 MiB, and an explanation takes about a kilobyte.
+constexpr std::size_t kMostExplained = 300;
+
 // XML.
+
+/// What a list of failures shows of a case: its largest change.
+std::string headline(const CaseComparison& c) {
+  if (c.refused_before != c.refused_now) return c.refused_now.empty() ? "runs again" : "cannot run";
+  if (c.verdict != Verdict::Changed || c.changes.empty()) return std::string(enum_name(c.verdict));
+  return fmt::format("{} {}", title_of(c.changes.front().metric), change_text(c.changes.front()));
+}
 
 std::string xml(const std::string& text) {
   std::string safe;
@@ -367,8 +380,11 @@ std::string to_markdown(const Comparison& all) {
               inputs_text(all, [](const std::string& line) { return "- " + cell(line) + "\n"; });
     text += "\n" + row({"case", "metric", "baseline", "now", "change", "tolerance", "bound by", "error"}) +
             "|---|---|---:|---:|---:|---:|---|---|\n";
+    std::size_t shown = 0;
     for (const CaseComparison& c : all.cases)
-      if (c.verdict == Verdict::Changed) text += markdown_rows(c);
+      if (c.verdict == Verdict::Changed) text += markdown_rows(c, ++shown <= kMostExplained);
+    if (shown > kMostExplained)
+      text += fmt::format("\nExplained are the {} largest changes; --json has all.\n", kMostExplained);
   }
   for (const Verdict v : {Verdict::New, Verdict::Removed, Verdict::Same}) text += folded(all, v);
   return text;
@@ -384,8 +400,8 @@ std::string to_junit(const Comparison& all) {
     if (c.verdict == Verdict::Same)
       text += "/>\n";
     else
-      text += fmt::format(">\n    <failure message=\"{}\">{}</failure>\n  </testcase>\n",
-                          enum_name(c.verdict), xml(to_text(c)));
+      text += fmt::format(">\n    <failure message=\"{}\">{}</failure>\n  </testcase>\n", xml(headline(c)),
+                          xml(to_text(c)));
   }
   return text + "</testsuite>\n";
 }
