@@ -89,8 +89,8 @@ TEST_F(Check, NamesTheOperatorsThatHbmBoundsWhenHbmChanges) {
   EXPECT_EQ(o.code, kDiffers) << o.err;
   expect_contains(
       o.out, {"what if: chip.hbm.bandwidth=3 TB/s", "chip h100_sxm: hbm.bandwidth 3352 GB/s -> 3 TB/s",
-              "changed thin/h100_sxm  hbm", "because of   its inputs", "by cause     hbm +", "layer.down +",
-              "[gemm, hbm]", "[attention, hbm]", "error        +"});
+              "changed thin/h100_sxm  hbm", "because of   its inputs: chip h100_sxm", "by cause     hbm +",
+              "layer.down +", "[gemm, hbm]", "[attention, hbm]", "error        +"});
   expect_contains(o.out, {" 4 same"});  // collectives know no HBM, products in L2 little of it
   EXPECT_EQ(o.out.find("changed sum"), std::string::npos) << o.out;
 }
@@ -211,7 +211,8 @@ TEST_F(Check, UpdatesAPartAndKeepsTheRest) {
   expect_contains(baseline(), {"reason: two rows\n"});
   const Outcome o = check({});
   EXPECT_EQ(o.code, kDiffers);
-  expect_contains(o.out, {"2 changed", "changed sum/dgx_h100", "changed sum/atlas_800_a2"});
+  expect_contains(o.out, {"2 changed", "changed sum/dgx_h100", "changed sum/atlas_800_a2",
+                          "because of   the suite: what it runs is another"});
 }
 
 TEST_F(Check, TakesWhatIfValuesForTheCasesThatReadThem) {

@@ -209,6 +209,11 @@ Comparison compare(const Suite& suite, const Baseline& before, const Baseline& n
     return std::pair(rank_of(a.verdict), -a.largest_pct()) < std::pair(rank_of(b.verdict), -b.largest_pct());
   });
   all.inputs = changed_inputs(before, now);
+  std::set<std::string_view> changed;
+  for (const InputChange& c : all.inputs) changed.insert(c.input);
+  for (CaseComparison& c : all.cases)
+    for (const std::string& input : c.inputs)
+      if (changed.contains(input)) c.changed_inputs.push_back(input);
   return all;
 }
 

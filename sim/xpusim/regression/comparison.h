@@ -46,9 +46,10 @@ struct CaseComparison {
   std::string refused_before, refused_now;
   std::vector<Change> changes;  ///< by falling size
   std::vector<Contribution> causes, classes,
-      operators;                    ///< of the time, by falling size; causes are all of it
-  bool inputs_differ = false;       ///< else a change is of the model
-  std::vector<std::string> inputs;  ///< files that it reads
+      operators;                            ///< of the time, by falling size; causes are all of it
+  bool inputs_differ = false;               ///< else a change is of the model
+  std::vector<std::string> inputs;          ///< files that it reads
+  std::vector<std::string> changed_inputs;  ///< those of them with other values now
   std::optional<MeasuredTime> measured;
   std::optional<double> error_before_pct, error_now_pct;  ///< signed, against measurement
   double seconds = 0;                                     ///< that the run took

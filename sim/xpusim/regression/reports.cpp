@@ -121,6 +121,13 @@ std::string contributions(const std::vector<Contribution>& list, std::size_t mos
   return text;
 }
 
+/// What a change came in with.
+std::string origin_of(const CaseComparison& c) {
+  if (!c.inputs_differ) return "the model: its inputs are the same";
+  if (c.changed_inputs.empty()) return "the suite: what it runs is another";
+  return "its inputs: " + join(views(c.changed_inputs));
+}
+
 /// Why a case moved, a line each: the heading and what follows it.
 std::vector<std::pair<std::string, std::string>> reasons(const CaseComparison& c) {
   std::vector<std::pair<std::string, std::string>> lines;
@@ -129,7 +136,7 @@ std::vector<std::pair<std::string, std::string>> reasons(const CaseComparison& c
                        c.refused_now.empty() ? "it can now; before: " + c.refused_before : c.refused_now);
     return lines;
   }
-  lines.emplace_back("because of", c.inputs_differ ? "its inputs" : "the model: its inputs are the same");
+  lines.emplace_back("because of", origin_of(c));
   if (!c.causes.empty()) lines.emplace_back("by cause", contributions(c.causes, 4));
   if (!c.classes.empty()) lines.emplace_back("by class", contributions(c.classes, 4));
   if (c.operators.size() > 1) lines.emplace_back("by operator", contributions(c.operators, 5));
@@ -338,6 +345,7 @@ Json json_of(const CaseComparison& c) {
             {"metrics", std::move(metrics)},
             {"inputs_differ", c.inputs_differ},
             {"inputs", c.inputs},
+            {"changed_inputs", c.changed_inputs},
             {"error_before_pct", json_of(c.error_before_pct)},
             {"error_now_pct", json_of(c.error_now_pct)}};
   if (!c.refused_before.empty()) j["refused_before"] = c.refused_before;
