@@ -228,6 +228,17 @@ TEST_F(Check, TakesWhatIfValuesForTheCasesThatReadThem) {
   EXPECT_EQ(check({"--set", "stack.hots.step=1 s"}).code, kUsage);
 }
 
+TEST_F(Check, SeesThatAMeasuredSetChanged) {
+  const std::string set = "# chip=h100_sxm op=gemm_bf16\nm,n,k,time_us\n4096,4096,4096,174.3\n";
+  write("set.csv", set);
+  write("suite.yaml", "name: Mine\ncases:\n  error: {validation: set.csv}\n");
+  accept();
+  write("set.csv", replaced(set, "174.3", "180"));
+  const Outcome o = check({});
+  EXPECT_EQ(o.code, kDiffers) << o.err;
+  expect_contains(o.out, {"MAPE", "because of   the suite: what it runs is another"});
+}
+
 TEST_F(Check, KeepsACaseThatCannotRun) {
   write("suite.yaml",
         "name: Mine\ncases:\n  big:\n    scenario: llama31_70b_decode\n    systems: [dgx_h100]\n    set: "

@@ -252,6 +252,8 @@ class CaseReader {
       if (f.kind == FileKind::System) note(f.kind, f.id, library_.system(f.id, all_).value);
       if (f.kind == FileKind::Stack) note(f.kind, f.id, library_.stack(f.id, all_).value);
     }
+    for (const validation::CsvRow& row : validation::read_csv(file).rows)
+      for (const std::string& field : row.fields) hash_.add(field).add('\n');
     const std::set<Metric> all{Metric::MapePct, Metric::BiasPct, Metric::Rows};
     guard(all, all);
     return [replay] { return record_of(replay.run({})); };
