@@ -27,8 +27,11 @@ TEST(Corpus, NothingButConfigErrorEscapes) {
 }
 
 TEST(Corpus, HasAValidSeedOfEachKind) {
-  for (const std::string_view kind : config::kFileKindNames)
-    EXPECT_NO_THROW(read_config_input(read_text(kCorpus / kind))) << kind;
+  for (const std::string_view kind : config::kFileKindNames) {
+    const std::string seed = read_text(kCorpus / kind);
+    EXPECT_FALSE(seed.empty()) << kind;
+    EXPECT_NO_THROW(read_config_input(seed)) << kind;
+  }
 }
 
 }  // namespace
