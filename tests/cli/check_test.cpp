@@ -110,6 +110,26 @@ TEST_F(Check, ToldOfAFittedConstantSaysItsName) {
                           "by cause     hbm +", "gemm +", "[gemm, hbm]"});
 }
 
+TEST_F(Check, FindsFilesOfItsOwnFolderFromAnyOther) {
+  write("own/mine.yaml", "base: h100_sxm\nid: mine\nname: Mine\n");
+  write("own/node.yaml", "base: dgx_h100\nid: node\nname: Mine\nchip: mine.yaml\n");
+  write("own/gemm.csv", "# chip=mine.yaml op=gemm_bf16\nm,n,k,time_us\n64,4096,4096,20\n");
+  write("own/calls.csv",
+        "# system=node.yaml op=collectives\nop,ranks,ranks_per_node,message_bytes,dtype,time_us\n"
+        "all_reduce,8,8,67108864,bf16,330\n");
+  write("own/suite.yaml",
+        "name: Mine\ncases:\n  products: {validation: gemm.csv}\n  calls: {validation: calls.csv}\n");
+  const Outcome first = run({"check", "own/suite.yaml", "--update", "--reason", "first"});
+  ASSERT_EQ(first.code, kOk) << first.err;
+  expect_contains(first.out, {"own/suite.baseline, model ", "; none before\n"});
+  expect_contains(read_text(path("own/suite.baseline")),
+                  {"\n  chip mine:\n", "inputs: [chip mine]", "inputs: [system node, chip mine]"});
+  write("own/gemm.csv", "# chip=none.yaml op=gemm_bf16\nm,n,k,time_us\n64,4096,4096,20\n");
+  const Outcome none = run({"check", "own/suite.yaml"});
+  EXPECT_EQ(none.code, kUsage);
+  expect_contains(none.err, {"suite.cases.products.validation", "own/none.yaml: there is no such file"});
+}
+
 TEST_F(Check, TellsAChangeOfTheModelFromOneOfItsInputs) {
   accept();
   // A build that predicts times of kernels that are 3 % longer.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
@@ -12,9 +13,15 @@
 namespace xpusim::frontend {
 namespace {
 
+/// A path that a set names starts in the set's folder.
+std::string beside(const std::string& set, const std::string& path) {
+  return (std::filesystem::path(set).parent_path() / path).lexically_normal().string();
+}
+
 /// The chip of a set: as named, or one die of it ("..._die" is one of the dies of a package; a device is a
 /// die).
 std::string chip_of(const validation::MeasuredSet& set, const config::Library& library) {
+  if (config::is_path(set.chip)) return beside(set.file, set.chip);
   const auto known = library.list(config::FileKind::Chip);
   constexpr std::string_view kDie = "_die";
   for (const std::string& id : known)
@@ -24,13 +31,14 @@ std::string chip_of(const validation::MeasuredSet& set, const config::Library& l
 }
 
 /// The system that a set of collectives names.
-SystemSpec system_of(const validation::MeasuredCalls& set, const config::Library& library,
-                     const config::Overrides& overrides) {
+config::Loaded<SystemSpec> system_of(const validation::MeasuredCalls& set, const config::Library& library,
+                                     const config::Overrides& overrides) {
+  if (config::is_path(set.system)) return library.system(beside(set.file, set.system), overrides);
   const auto known = library.list(config::FileKind::System);
   for (const std::string& id : known) {
     const auto names = library.system(id).value.measured_as;
     if (std::find(names.begin(), names.end(), set.system) == names.end()) continue;
-    return library.system(id, overrides).value;
+    return library.system(id, overrides);
   }
   throw ConfigError(Diagnostic{{set.file, 0, 0},
                                "system",
@@ -40,11 +48,13 @@ SystemSpec system_of(const validation::MeasuredCalls& set, const config::Library
 
 Replay replay_of(const validation::MeasuredCalls& set, const config::Library& library,
                  const config::Overrides& overrides, chip::Fidelity fidelity) {
-  SystemSpec system = system_of(set, library, overrides);
-  std::vector<Read> files{{config::FileKind::System, system.id}};
+  const auto loaded = system_of(set, library, overrides);
+  SystemSpec system = loaded.value;
+  std::vector<Read> files{{config::FileKind::System, loaded.file}};
   if (!system.chip.empty()) {
-    files.push_back({config::FileKind::Chip, system.chip});
-    system = with_package_level(system, library.chip(system.chip, overrides).value);
+    const auto chip = library.chip({system.chip, loaded, "system.chip"}, overrides);
+    files.push_back({config::FileKind::Chip, chip.file});
+    system = with_package_level(system, chip.value);
   }
   return {[set, system, fidelity](const auto& progress) {
             return validation::replay(set, system, fidelity, progress);

@@ -12,7 +12,7 @@ namespace xpusim::frontend {
 /// A file that was read.
 struct Read {
   config::FileKind kind;
-  std::string id;
+  std::string id;  ///< or its path
 };
 
 /// A measured set that has been read, ready to be replayed.

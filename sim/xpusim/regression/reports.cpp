@@ -181,6 +181,12 @@ std::string model_text(const Comparison& all) {
   return "model " + before_after(all.model_before, all.model_now);
 }
 
+/// What was compared with, after its file's name.
+std::string baseline_text(const Comparison& all) {
+  if (all.reason.empty()) return model_text(all) + "; none before";
+  return fmt::format("{}: {}", model_text(all), printable(all.reason));
+}
+
 std::string measured_line(const Comparison& all) {
   const MeanError m = mean_error(all);
   if (m.cases == 0) return "";
@@ -364,8 +370,8 @@ bool less_is_better(Metric m) {
 }  // namespace
 
 std::string to_text(const Comparison& all) {
-  std::string text = fmt::format("{}: {}\nbaseline {}, {}: {}\n", all.suite, counts_text(all), all.baseline,
-                                 model_text(all), printable(all.reason));
+  std::string text =
+      fmt::format("{}: {}\nbaseline {}, {}\n", all.suite, counts_text(all), all.baseline, baseline_text(all));
   for (const std::string& value : all.what_if) text += fmt::format("what if: {}\n", value);
   text += measured_line(all);
   if (all.same()) return text;
@@ -378,8 +384,8 @@ std::string to_text(const Comparison& all) {
 }
 
 std::string to_markdown(const Comparison& all) {
-  std::string text = fmt::format("### {}: {}\n\nBaseline `{}`, {}: {}\n", cell(all.suite), counts_text(all),
-                                 all.baseline, model_text(all), cell(printable(all.reason)));
+  std::string text = fmt::format("### {}: {}\n\nBaseline `{}`, {}\n", cell(all.suite), counts_text(all),
+                                 all.baseline, cell(baseline_text(all)));
   for (const std::string& value : all.what_if) text += fmt::format("\nWhat if: `{}`\n", value);
   if (const std::string line = measured_line(all); !line.empty()) text += "\n" + line;
   if (all.count(Verdict::Changed) > 0) {

@@ -245,12 +245,13 @@ class CaseReader {
   }
 
   Run read_validation() {
-    const std::string file = place(spec_.validation);
+    const std::string file = (folder_ / spec_.validation).lexically_normal().string();  // sets have no ids
     const auto replay = frontend::load_replay(library_, file, "", all_, spec_.fidelity);
+    const auto note_id = [this](FileKind kind, const auto& spec) { note(kind, spec.id, spec); };
     for (const frontend::Read& f : replay.files) {
-      if (f.kind == FileKind::Chip) note(f.kind, f.id, library_.chip(f.id, all_).value);
-      if (f.kind == FileKind::System) note(f.kind, f.id, library_.system(f.id, all_).value);
-      if (f.kind == FileKind::Stack) note(f.kind, f.id, library_.stack(f.id, all_).value);
+      if (f.kind == FileKind::Chip) note_id(f.kind, library_.chip(f.id, all_).value);
+      if (f.kind == FileKind::System) note_id(f.kind, library_.system(f.id, all_).value);
+      if (f.kind == FileKind::Stack) note_id(f.kind, library_.stack(f.id, all_).value);
     }
     for (const validation::CsvRow& row : validation::read_csv(file).rows)
       for (const std::string& field : row.fields) hash_.add(field).add('\n');
@@ -292,9 +293,9 @@ Diagnostic placed(Diagnostic d, const SourceLocation& where, const std::string& 
 }
 
 const std::vector<std::string>& places_of(const CaseSpec& c) {
-  static const std::vector<std::string> kOwn{""};  // the scenario's system, the measured set's chip
+  static const std::vector<std::string> kItsOwn{""};  // the scenario's system, the measured set's chip
   const std::vector<std::string>& listed = c.op.empty() ? c.systems : c.chips;
-  return listed.empty() ? kOwn : listed;
+  return listed.empty() ? kItsOwn : listed;
 }
 
 std::map<Metric, double> tolerances_of(const SuiteSpec& s, const CaseSpec& c) {
