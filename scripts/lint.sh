@@ -55,7 +55,7 @@ fi
 check shellcheck '^(scripts/.*\.sh|\.ci/run)$' shellcheck
 check mypy '^scripts/.*\.py$' mypy --no-error-summary
 check mypy-package '^bindings/xpusim/.*\.pyi?$' mypy --no-error-summary --strict
-check yamllint '^(configs|workloads|tests/scenarios)/.*\.ya?ml$' yamllint --strict
+check yamllint '^(configs|workloads|tests/scenarios|docs/examples)/.*\.ya?ml$' yamllint --strict
 check cmake-lint '(^|/)CMakeLists\.txt$|\.cmake$' cmake-lint --suppress-decorations --config-files .cmake-format.yaml --
 
 if ((${#failed[@]})); then

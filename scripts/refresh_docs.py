@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the commands that README.md and docs/guide.md show, and puts in what they print now.
+"""Runs the commands that README.md, docs/guide.md and docs/ci.md show, and puts in what they print now.
 
 README: the text between the markers `demo` and `whatif`. Guide: fenced blocks that begin with "$ xpusim".
 Shortened ones (a line "...") keep their lines; those that need a file of the reader's own stay as they are.
+docs/ci.md: files behind a marker `file:`, and commands in fenced blocks, which run one after the other in a
+folder that holds the files of docs/examples/ci under perf/.
 
     scripts/refresh_docs.py [--xpusim PATH]
 """
@@ -10,11 +12,14 @@ Shortened ones (a line "...") keep their lines; those that need a file of the re
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 OWN_FILES = re.compile(r"my_chip|bad\.yaml|gemm\.csv|build/demo|\|")
@@ -89,12 +94,53 @@ def guide(xpusim: pathlib.Path) -> list[str]:
     return left
 
 
+def ci(xpusim: pathlib.Path) -> None:
+    path = ROOT / "docs/ci.md"
+    files = re.compile(r"(<!-- file: (\S+) -->\n```\w+\n).*?(```\n)", re.S)
+    blocks = re.compile(r"```text\n(\$ .*?)\n```", re.S)
+    text = files.sub(
+        lambda m: m[1] + (path.parent / m[2]).read_text() + m[3], path.read_text(encoding="utf-8")
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        (pathlib.Path(folder) / "bin").mkdir()
+        (pathlib.Path(folder) / "bin/xpusim").symlink_to(xpusim)
+        shutil.copytree(ROOT / "docs/examples/ci", pathlib.Path(folder) / "team/perf")
+        environment = {**os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"}
+        environment.pop("XPUSIM_DATA", None)
+
+        def fresh(block: re.Match[str]) -> str:
+            runs = []
+            for run in re.split(r"^(?=\$ )", block[1], flags=re.M)[1:]:
+                command, *shown = run.rstrip("\n").split("\n")
+                done = subprocess.run(
+                    ["bash", "-c", command[2:]],
+                    cwd=f"{folder}/team",
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    check=False,
+                )
+                now = done.stdout.rstrip("\n").split("\n") if done.stdout else []
+                cut = any(line.strip() == "..." for line in shown)
+                runs.append("\n".join([command, *(shortened(shown, now) if cut else now)]))
+            return "```text\n" + "\n".join(runs) + "\n```"
+
+        text = blocks.sub(fresh, text)
+    path.write_text(text, encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--xpusim", type=pathlib.Path, default=ROOT / "build/release/xpusim")
-    xpusim = parser.parse_args().xpusim.resolve()
+    parser.add_argument("--ci", action="store_true", help="docs/ci.md alone")
+    arguments = parser.parse_args()
+    xpusim = arguments.xpusim.resolve()
+    ci(xpusim)
+    if arguments.ci:
+        return 0
     readme(xpusim)
     for command in guide(xpusim):
         print(f"refresh_docs: left as it is: {command}")
