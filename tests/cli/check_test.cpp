@@ -130,6 +130,33 @@ TEST_F(Check, FindsFilesOfItsOwnFolderFromAnyOther) {
   expect_contains(none.err, {"suite.cases.products.validation", "own/none.yaml: there is no such file"});
 }
 
+TEST_F(Check, SaysHowAFileOfOnesOwnIsNamed) {
+  write("own/mine.yaml", "base: h100_sxm\nid: mine\nname: Mine\n");
+  write("own/node.yaml", "base: dgx_h100\nid: node\nname: Mine\nchip: mine\n");
+  write("own/lost.yaml", "base: dgx_h100\nid: lost\nname: Mine\nchip: none.yaml\n");
+  write("own/gemm.csv", "# chip=mine op=gemm_bf16\nm,n,k,time_us\n64,4096,4096,20\n");
+  write("own/suite.yaml", R"(name: Mine
+cases:
+  a: {op: gemm m=1 n=1 k=1, chips: [mine]}
+  b: {collective: all_reduce ranks=8 size=1MiB, systems: [node.yaml, lost.yaml]}
+  c: {validation: gemm.csv}
+  d: {scenario: own}
+)");
+  const Outcome names = run({"check", "own/suite.yaml"});
+  EXPECT_EQ(names.code, kUsage);
+  expect_contains(
+      names.err, {"mine: no such chip (a file is named by its path: mine.yaml)\n",
+                  "own/node.yaml:4:7: system.chip: no chip 'mine' (a file is named by its path: mine.yaml)\n",
+                  "own/lost.yaml:4:7: system.chip: own/none.yaml: there is no such file\n",
+                  "own/gemm.csv: no chip 'mine' (a file is named by its path: mine.yaml)\n",
+                  "own: no such scenario (known: "});
+  write("own/suite.yaml",
+        "name: Mine\ncases:\n  a: {op: gemm m=1 n=1 k=1, chips: [mine.yaml, mine.yaml,chip.dies=1]}\n");
+  expect_contains(run({"check", "own/suite.yaml"}).err,
+                  {"'chip.dies=1' is a value without a name (in a list, NAME,path=value stands in quotes)"});
+  EXPECT_EQ(run({"check", "suite"}).err, "suite: no such suite (a file is named by its path: suite.yaml)\n");
+}
+
 TEST_F(Check, TellsAChangeOfTheModelFromOneOfItsInputs) {
   accept();
   // A build that predicts times of kernels that are 3 % longer.
@@ -277,6 +304,14 @@ TEST_F(Check, RefusesABaselineThatIsNone) {
   const std::string whole = baseline();
   write("suite.baseline", whole.substr(0, 40));
   EXPECT_EQ(check({}).code, kUsage);
+  write("suite.baseline", whole);
+  EXPECT_EQ(run({"check", "./suite.baseline"}).err,
+            "./suite.baseline:2:9: this is a baseline, not a suite (name the suite's file)\n");
+  edit("cases:\n", "=======\ncases:\n");
+  const Outcome merged = check({});
+  EXPECT_EQ(merged.code, kUsage);
+  expect_contains(merged.err,
+                  {"\nsuite.baseline: this baseline cannot be read (restore it from version control, "});
   write("suite.baseline", whole);
   edit("xpusim.baseline/1", "xpusim.baseline/2");
   const Outcome other = check({});

@@ -130,7 +130,9 @@ TEST(BaselineText, SaysWhatIsWrong) {
   EXPECT_EQ(
       message(
           "schema: xpusim.baseline/1\nmodel: 1\nreason: r\ncases:\n  a: {config: x, metrics: {time_u: 3}}\n"),
-      "b:5:28: cases.a.metrics.time_u: unknown key (did you mean 'time_us'?)");
+      "b:5:28: cases.a.metrics.time_u: unknown key (did you mean 'time_us'?)\nb: this baseline cannot be "
+      "read (restore it from "
+      "version control, or remove it and write a new one with --update)");
   EXPECT_NE(message("<<<<<<< HEAD\nschema: xpusim.baseline/1\n").find("b:"), std::string::npos);
 }
 

@@ -56,6 +56,10 @@ std::size_t known_keys(const Node& root, FileKind kind) {
 
 /// One clear mistake instead of twenty when the file is of another kind.
 void refuse_other_kind(const Node& root, FileKind kind) {
+  const Node* schema = kind == FileKind::Suite ? root.find("schema") : nullptr;
+  if (schema != nullptr && schema->text.starts_with("xpusim.baseline/"))
+    throw ConfigError(
+        Diagnostic{schema->where.location(), "", "this is a baseline, not a suite", "name the suite's file"});
   const std::size_t known = known_keys(root, kind);
   for (std::size_t i = 0; i < kFileKindNames.size(); ++i)
     if (known_keys(root, static_cast<FileKind>(i)) > known + 1)
@@ -265,8 +269,12 @@ void check_case(const CaseSpec& c, const std::string& path, Reader& r) {
     r.report_conflict({path}, "no systems", "list one or more");
   const std::vector<std::string>& on = on_chips ? c.chips : c.systems;
   for (std::size_t i = 0; i < on.size(); ++i)
-    if (on[i].empty() || std::find(on.begin(), on.begin() + static_cast<std::ptrdiff_t>(i), on[i]) !=
-                             on.begin() + static_cast<std::ptrdiff_t>(i))
+    if (on[i].find('=') < on[i].find(','))
+      r.report_conflict({fmt::format("{}.{}[{}]", path, on_chips ? "chips" : "systems", i)},
+                        in_quotes(on[i]) + " is a value without a name",
+                        "in a list, NAME,path=value stands in quotes");
+    else if (on[i].empty() || std::find(on.begin(), on.begin() + static_cast<std::ptrdiff_t>(i), on[i]) !=
+                                  on.begin() + static_cast<std::ptrdiff_t>(i))
       r.report_conflict({fmt::format("{}.{}[{}]", path, on_chips ? "chips" : "systems", i)},
                         in_quotes(on[i]) + (on[i].empty() ? " is no name" : " is there twice"), "once each");
   for (const auto& [name, measured] : c.measured)

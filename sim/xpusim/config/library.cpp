@@ -138,20 +138,30 @@ Library Library::read_once() const {
 std::vector<std::string> Library::list(FileKind kind) const { return ids_in(root_ / folder(kind)); }
 
 std::string Library::find(FileKind kind, const Reference& r) const {
+  std::error_code none;
   if (is_path(r.id)) {
-    const fs::path named(r.id);
-    return r.where.line == 0 || named.is_absolute()
-               ? r.id
-               : (fs::path(r.where.file).parent_path() / named).lexically_normal().string();
+    if (r.where.line == 0) return r.id;
+    const fs::path file =
+        (fs::path(r.where.file).parent_path() / r.id).lexically_normal();  // r.id if absolute
+    if (!fs::exists(file, none))
+      throw ConfigError(Diagnostic{r.where, r.leaf, file.string() + ": there is no such file", ""});
+    return file.string();
   }
   const fs::path path = root_ / folder(kind) / (r.id + ".yaml");
-  std::error_code none;
   if (fs::exists(path, none)) return path.lexically_normal().string();
   const bool named_by_file = !r.where.file.empty();
   throw ConfigError(Diagnostic{named_by_file ? r.where : SourceLocation{r.id, 0, 0}, r.leaf,
                                named_by_file ? fmt::format("no {} {}", kind_name(kind), in_quotes(r.id))
                                              : fmt::format("no such {}", kind_name(kind)),
-                               did_you_mean(r.id, list(kind))});
+                               hint_of_id(r.id, list(kind), r.where.file)});
+}
+
+std::string hint_of_id(const std::string& id, const std::vector<std::string>& known, const std::string& by) {
+  std::error_code none;
+  const fs::path file = fs::path(by).parent_path() / (id + ".yaml");
+  if (file != by && fs::exists(file, none))
+    return fmt::format("a file is named by its path: {}.yaml", printable(id));
+  return known.empty() ? "none is shipped; name a file by its path" : did_you_mean(id, known);
 }
 
 Node Library::tree(FileKind kind, const std::string& file, const Overrides& overrides) const {

@@ -74,6 +74,11 @@ class Library {
   std::shared_ptr<Trees> trees_;  ///< nothing: files are read anew each time
 };
 
+/// What may have been meant by an id that is none of the `known`, where the file `by` names it (empty: the
+/// command line does).
+[[nodiscard]] std::string hint_of_id(const std::string& id, const std::vector<std::string>& known,
+                                     const std::string& by);
+
 /// Is it written as the path of a file, not as an id?
 [[nodiscard]] bool is_path(const std::string& id_or_path);
 

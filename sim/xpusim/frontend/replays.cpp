@@ -26,8 +26,10 @@ std::string chip_of(const validation::MeasuredSet& set, const config::Library& l
   constexpr std::string_view kDie = "_die";
   for (const std::string& id : known)
     if (set.chip == id || set.chip == id + std::string(kDie)) return id;
-  throw ConfigError(Diagnostic{
-      {set.file, 0, 0}, "chip", fmt::format("no chip '{}'", set.chip), "known: " + join(views(known))});
+  throw ConfigError(Diagnostic{{set.file, 0, 0},
+                               "chip",
+                               fmt::format("no chip '{}'", set.chip),
+                               config::hint_of_id(set.chip, known, set.file)});
 }
 
 /// The system that a set of collectives names.

@@ -87,6 +87,24 @@ Baseline baseline_of(const config::Node& root, const std::string& file) {
   return read<Baseline>(root);
 }
 
+/// What `read` returns. One that is damaged, or half merged, is refused with a way out.
+template <class Read>
+Baseline whole(const std::string& file, const Read& read) {
+  try {
+    return read();
+  } catch (const OtherSchema&) {
+    throw;
+  } catch (const ConfigError& e) {
+    auto all = e.diagnostics();
+    if (all.front().where.line > 0 && all.front().path != "schema")
+      all.push_back({{file, 0, 0},
+                     "",
+                     "this baseline cannot be read",
+                     "restore it from version control, or remove it and write a new one with --update"});
+    throw ConfigError(std::move(all));
+  }
+}
+
 }  // namespace
 
 void describe(Fields& f, OperatorRecord& o) {
@@ -116,10 +134,12 @@ void describe(Fields& f, Baseline& b) {
 double rounded(double x) { return std::strtod(number_text(x).c_str(), nullptr); }
 
 Baseline parse_baseline(const std::string& text, const std::string& file) {
-  return baseline_of(config::parse_yaml(text, file), file);
+  return whole(file, [&] { return baseline_of(config::parse_yaml(text, file), file); });
 }
 
-Baseline read_baseline(const std::string& file) { return baseline_of(config::read_yaml(file), file); }
+Baseline read_baseline(const std::string& file) {
+  return whole(file, [&] { return baseline_of(config::read_yaml(file), file); });
+}
 
 std::string to_text(const Baseline& b) {
   std::string text = fmt::format(

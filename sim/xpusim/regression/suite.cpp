@@ -114,6 +114,9 @@ class CaseReader {
       : library_(library), spec_(spec), folder_(folder), suite_(suite), given_(overrides) {
     column_ = on.empty() ? frontend::Column{} : frontend::parse_column(on, "on");
     column_.name = place(column_.name);
+    refuse_unknown(spec.op.empty() ? FileKind::System : FileKind::Chip, column_.name);
+    refuse_unknown(FileKind::Scenario, spec.scenario);
+    refuse_unknown(FileKind::Trace, spec.trace);
     for (const auto& [path, text] : spec.set)
       own_.push_back(config::parse_override(path + "=" + text, "set"));
     own_.insert(own_.end(), column_.overrides.begin(), column_.overrides.end());
@@ -155,6 +158,17 @@ class CaseReader {
   [[nodiscard]] std::string place(const std::string& id_or_path) const {
     if (!config::is_path(id_or_path) || fs::path(id_or_path).is_absolute()) return id_or_path;
     return (folder_ / id_or_path).lexically_normal().string();
+  }
+
+  /// An id that is none may be a file beside the suite.
+  void refuse_unknown(FileKind kind, const std::string& id) const {
+    if (id.empty() || config::is_path(id)) return;
+    const auto known = library_.list(kind);
+    if (std::find(known.begin(), known.end(), id) == known.end())
+      throw ConfigError(Diagnostic{{id, 0, 0},
+                                   "",
+                                   fmt::format("no such {}", config::kind_name(kind)),
+                                   config::hint_of_id(id, known, suite_.file)});
   }
 
   template <class T>
