@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "xpusim/config/describe.h"
@@ -328,6 +329,9 @@ class Mistakes {
     }
   }
   void raise() {
+    std::stable_sort(found_.begin(), found_.end(), [](const Diagnostic& a, const Diagnostic& b) {
+      return std::tie(a.where.file, a.where.line) < std::tie(b.where.file, b.where.line);
+    });
     if (!found_.empty()) throw ConfigError(std::move(found_));
   }
 
