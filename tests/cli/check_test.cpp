@@ -124,6 +124,15 @@ TEST_F(Check, FindsFilesOfItsOwnFolderFromAnyOther) {
   expect_contains(first.out, {"own/suite.baseline, model ", "; none before\n"});
   expect_contains(read_text(path("own/suite.baseline")),
                   {"\n  chip mine:\n", "inputs: [chip mine]", "inputs: [system node, chip mine]"});
+  write("own/other/mine.yaml",
+        "base: h100_sxm\nid: mine\nname: Mine, too\nhbm:\n  bandwidth: {value: 4 TB/s, basis: "
+        "estimate, source: me}\n");
+  write("own/both.yaml",
+        "name: Both\ncases:\n  norm: {op: rmsnorm rows=4096 cols=8192, chips: [mine.yaml, "
+        "other/mine.yaml]}\n");
+  ASSERT_EQ(run({"check", "own/both.yaml", "--update", "--reason", "first"}).code, kOk);
+  expect_contains(read_text(path("own/both.baseline")),
+                  {"inputs: [chip mine]", "inputs: [\"chip mine #2\"]"});
   write("own/gemm.csv", "# chip=none.yaml op=gemm_bf16\nm,n,k,time_us\n64,4096,4096,20\n");
   const Outcome none = run({"check", "own/suite.yaml"});
   EXPECT_EQ(none.code, kUsage);

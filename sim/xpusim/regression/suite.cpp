@@ -183,8 +183,16 @@ class CaseReader {
     hash_.add(key);
     for (const auto& [group, texts] : values)
       for (const auto& [path, text] : texts) hash_.add(group).add(path).add(text);
-    suite_.inputs.emplace(key, std::move(values));
-    inputs_.push_back(std::move(key));
+    inputs_.push_back(keep(key, values));
+  }
+
+  /// The key under which the suite has the values; files of one name in two folders get a number.
+  std::string keep(const std::string& name, const InputValues& values) {
+    std::string key = name;
+    for (int number = 2; !suite_.inputs.emplace(key, values).second && suite_.inputs.at(key) != values;
+         ++number)
+      key = fmt::format("{} #{}", name, number);
+    return key;
   }
 
   /// Keeps the metrics that are guarded: those asked for, or `by_default`; `known`: all there are.
