@@ -138,7 +138,7 @@ std::vector<std::pair<std::string, std::string>> reasons(const CaseComparison& c
   }
   lines.emplace_back("because of", origin_of(c));
   if (!c.causes.empty()) lines.emplace_back("by cause", contributions(c.causes, 4));
-  if (!c.classes.empty()) lines.emplace_back("by class", contributions(c.classes, 4));
+  if (c.operators.size() > 1) lines.emplace_back("by class", contributions(c.classes, 4));
   if (c.operators.size() > 1) lines.emplace_back("by operator", contributions(c.operators, 5));
   if (c.operators.size() == 1) lines.emplace_back("operator", contribution(c.operators.front(), 0));
   return lines;
@@ -249,6 +249,13 @@ std::string row(const std::vector<std::string>& cells) {
   return line + '\n';
 }
 
+/// A number with its unit, in one line.
+std::string unbroken(const std::string& text) {
+  std::string kept;
+  for (const char c : text) kept += c == ' ' ? std::string("&nbsp;") : std::string(1, c);
+  return kept;
+}
+
 /// The rows of a changed case; `explains`: with what explains the change beneath them.
 std::string markdown_rows(const CaseComparison& c, bool explains) {
   std::string text;
@@ -257,14 +264,15 @@ std::string markdown_rows(const CaseComparison& c, bool explains) {
   else
     for (const Change& x : c.changes)
       if (x.beyond())
-        text += row({cell(c.id), std::string(title_of(x.metric)), value_text(x.metric, x.before),
-                     value_text(x.metric, x.now), fmt::format("**{}**", change_text(x)), tolerance_text(x),
-                     cell(before_after(c.bound_before, c.bound_now)),
+        text += row({cell(c.id), std::string(title_of(x.metric)), unbroken(value_text(x.metric, x.before)),
+                     unbroken(value_text(x.metric, x.now)), "**" + unbroken(change_text(x)) + "**",
+                     unbroken(tolerance_text(x)), cell(before_after(c.bound_before, c.bound_now)),
                      x.metric == Metric::TimeUs ? error_text(c) : ""});
   if (!explains) return text;
   std::string why;
-  for (const auto& [heading, line] : reasons(c)) why += fmt::format("<br>{}: {}", heading, cell(line));
-  return text + row({"&nbsp;&nbsp;why" + why, "", "", "", "", "", "", ""});
+  for (const auto& [heading, line] : reasons(c))
+    why += fmt::format("{}{}: {}", why.empty() ? "" : "<br>", heading, cell(line));
+  return text + row({"<sub>" + why + "</sub>", "", "", "", "", "", "", ""});
 }
 
 std::string folded(const Comparison& all, Verdict verdict) {
