@@ -54,7 +54,9 @@ def readme(xpusim: pathlib.Path) -> None:
 
 
 def shortened(shown: list[str], now: list[str]) -> list[str]:
-    """What is shown of an output, as it is now: lines are found by their first column; "..." stays."""
+    """What is shown of an output, as it is now. With a line "...", lines are found by their first column."""
+    if not any(line.strip() == "..." for line in shown):
+        return now
     fresh, at = [], 0
     for line in shown:
         label = re.split(r"\s{2,}", line.strip())[0]
@@ -85,7 +87,7 @@ def guide(xpusim: pathlib.Path) -> list[str]:
                 left.append(command[2:])
             else:
                 now = output(xpusim, command[2:]).split("\n")
-                shown = shortened(shown, now) if any(line.strip() == "..." for line in shown) else now
+                shown = shortened(shown, now)
             runs.append("\n".join([command, *shown]))
         return f"```{block[1]}\n" + "\n".join(runs) + "\n```"
 
@@ -122,8 +124,7 @@ def ci(xpusim: pathlib.Path) -> None:
                     check=False,
                 )
                 now = done.stdout.rstrip("\n").split("\n") if done.stdout else []
-                cut = any(line.strip() == "..." for line in shown)
-                runs.append("\n".join([command, *(shortened(shown, now) if cut else now)]))
+                runs.append("\n".join([command, *shortened(shown, now)]))
             return "```text\n" + "\n".join(runs) + "\n```"
 
         text = blocks.sub(fresh, text)

@@ -85,10 +85,13 @@ void note_seconds(regression::Comparison& all, const Suite& suite, const std::ve
   for (regression::CaseComparison& c : all.cases) c.seconds = seconds[c.id];  // 0: it is gone
 }
 
+std::string text_of(const nlohmann::ordered_json& j) {
+  return j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
 void write_reports(const Common& c, const CheckArguments& a, const regression::Comparison& all) {
   const auto write_json = [](const std::string& path, const nlohmann::ordered_json& j) {
-    if (!path.empty())
-      result::write_file(path, j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+    if (!path.empty()) result::write_file(path, text_of(j));
   };
   if (!a.markdown.empty()) result::write_file(a.markdown, to_markdown(all));
   if (!a.junit.empty()) result::write_file(a.junit, to_junit(all));
@@ -141,7 +144,7 @@ bool check(const Common& c, const CheckArguments& a) {
   all.what_if = c.set;
   write_reports(c, a, all);
   if (c.json == "-")
-    std::cout << to_json(all).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    std::cout << text_of(to_json(all));
   else
     std::cout << to_text(all);
   if (a.update) update(a, file, whole, now);

@@ -43,20 +43,12 @@ std::vector<Contribution> by_cause(const CaseRecord& before, const CaseRecord& n
 }
 
 /// The record with small operators that the baseline counts to its rest counted there, too.
-CaseRecord folded_like(const CaseRecord& baseline, CaseRecord now) {
+CaseRecord folded_like(const CaseRecord& baseline, const CaseRecord& now) {
   if (!baseline.operators.contains(kRest)) return now;
-  double all = 0;
-  for (const auto& [name, o] : now.operators) all += o.us;
-  OperatorRecord rest = baseline.operators.at(kRest);
-  rest.us = 0;
-  std::erase_if(now.operators, [&](const auto& entry) {
-    const auto& [name, o] = entry;
-    const bool small = name == kRest || (!baseline.operators.contains(name) && o.us < 2 * kSmallShare * all);
-    if (small) rest.us += o.us;
-    return small;
+  const double least = 2 * kSmallShare * operator_us(now);
+  return folded(now, [&](const std::string& name, const OperatorRecord& o) {
+    return name == kRest || (!baseline.operators.contains(name) && o.us < least);
   });
-  now.operators[kRest] = rest;
-  return now;
 }
 
 std::vector<Contribution> by_operator(const CaseRecord& before, const CaseRecord& now) {

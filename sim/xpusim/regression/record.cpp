@@ -167,17 +167,26 @@ CaseRecord parse_message(const std::string& text) {
   return read<CaseRecord>(config::parse_yaml(text, "a worker"));
 }
 
-CaseRecord without_small(CaseRecord c) {
+double operator_us(const CaseRecord& c) {
   double all = 0;
   for (const auto& [name, o] : c.operators) all += o.us;
+  return all;
+}
+
+CaseRecord folded(CaseRecord c, const IsSmall& is_small) {
   OperatorRecord rest{"other", "several", 0};
   std::erase_if(c.operators, [&](const auto& entry) {
-    const bool small = entry.second.us < kSmallShare * all;
+    const bool small = is_small(entry.first, entry.second);
     if (small) rest.us += entry.second.us;
     return small;
   });
   if (rest.us > 0) c.operators[kRest] = rest;
   return c;
+}
+
+CaseRecord without_small(CaseRecord c) {
+  const double least = kSmallShare * operator_us(c);
+  return folded(std::move(c), [least](const std::string&, const OperatorRecord& o) { return o.us < least; });
 }
 
 }  // namespace xpusim::regression

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -69,5 +70,11 @@ class OtherSchema : public ConfigError {
 inline constexpr double kSmallShare = 0.005;
 inline constexpr const char* kRest = "rest";
 [[nodiscard]] CaseRecord without_small(CaseRecord);
+
+/// Of all its operators.
+[[nodiscard]] double operator_us(const CaseRecord&);
+/// The record with the operators that are small, by name and content, as its rest.
+using IsSmall = std::function<bool(const std::string&, const OperatorRecord&)>;
+[[nodiscard]] CaseRecord folded(CaseRecord, const IsSmall&);
 
 }  // namespace xpusim::regression
