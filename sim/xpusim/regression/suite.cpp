@@ -261,8 +261,13 @@ class CaseReader {
       words.parameters.erase(words.parameters.begin());
     }
     const auto in = frontend::load_collective(library_, words, all_);
-    note(FileKind::System, in.system.id, in.system);
-    if (!in.system.chip.empty()) kinds_.insert("chip");
+    const auto system =
+        library_.system(column_.name, all_);  // as its file has it: `in` has the package's level
+    note(FileKind::System, system.value.id, system.value);
+    if (!system.value.chip.empty()) {
+      const ChipSpec chip = library_.chip({system.value.chip, system, "system.chip"}, all_).value;
+      note(FileKind::Chip, chip.id, chip);
+    }
     guard({Metric::TimeUs}, {Metric::TimeUs, Metric::BusBandwidth});
     return [in, fidelity = spec_.fidelity] { return record_of(frontend::time_of(in, fidelity)); };
   }
