@@ -3,8 +3,10 @@ add_library(xpusim_options INTERFACE)
 target_compile_features(xpusim_options INTERFACE cxx_std_20)
 target_compile_options(xpusim_options INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wno-sign-conversion)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # False alarms of GCC 12: strings of braced temporaries (bug 105562), assignments of short strings (bug 105329).
-  target_compile_options(xpusim_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+  # False alarms of GCC 12: strings of braced temporaries (bug 105562), assignments of short strings (bug 105329),
+  # strings in variants that hold another alternative.
+  target_compile_options(xpusim_options INTERFACE -Wno-maybe-uninitialized -Wno-restrict
+                         -Wno-free-nonheap-object)
 endif()
 # The same bits with and without fused multiply-add: by default GCC (across statements) and clang 14 (within one) round
 # a product and a sum once where -march has the instruction.

@@ -17,26 +17,27 @@ from pathlib import Path
 LAYERS = {
     "core": "",
     "spec": "core",
-    "config": "core spec",
-    "ops": "core spec",
-    "mapping": "core spec ops",
+    "operators": "core spec",
+    "config": "core spec operators",
+    "ops": "core spec operators",
+    "mapping": "core spec operators",
     "des": "core",
-    "chip": "core spec ops mapping des",
-    "network": "core spec ops des",
-    "cluster": "core spec ops mapping chip network des",
-    "result": "core spec ops mapping chip network cluster",
+    "chip": "core spec operators mapping des",
+    "network": "core spec operators des",
+    "cluster": "core spec operators mapping chip network des",
+    "result": "core spec operators ops mapping chip network cluster",
     "request": "core spec chip",
-    "operator_timer": "core spec ops chip network result request",
-    "train": "core spec ops chip network cluster result request operator_timer",
-    "search": "core spec ops chip network cluster result request operator_timer train",
-    "simulate": "core spec ops mapping des chip network cluster result request operator_timer train",
-    "validation": "core spec ops mapping chip network cluster result request simulate operator_timer train",
-    "frontend": "core spec config ops mapping chip network cluster result request simulate operator_timer "
+    "operator_timer": "core spec operators chip network result request",
+    "train": "core spec operators ops chip network cluster result request operator_timer",
+    "search": "core spec operators ops chip network cluster result request operator_timer train",
+    "simulate": "core spec operators ops mapping des chip network cluster result request operator_timer train",
+    "validation": "core spec operators ops mapping chip network cluster result request simulate operator_timer train",
+    "frontend": "core spec config operators ops mapping chip network cluster result request simulate operator_timer "
     "train search validation",
-    "regression": "core spec config chip network result simulate validation frontend",
-    "app": "core spec config ops mapping des chip network cluster result simulate search validation frontend "
-    "regression",
-    "bindings": "core spec config ops mapping des chip network cluster result simulate validation frontend",
+    "regression": "core spec operators config chip network result simulate validation frontend",
+    "app": "core spec config operators ops mapping des chip network cluster result simulate search validation "
+    "frontend regression",
+    "bindings": "core spec config operators ops mapping des chip network cluster result simulate validation frontend",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 

@@ -43,8 +43,7 @@ class OperatorTimer {
   bool checks_memory_;
   LongKernels long_kernels_;
   chip::Estimator estimator_, closed_form_;
-  std::map<std::tuple<OpKind, CollectiveShape, std::int64_t, std::int64_t>, network::CollectiveTime>
-      collectives_;
+  std::map<std::tuple<CollectiveShape, std::int64_t, std::int64_t>, network::CollectiveTime> collectives_;
 };
 
 }  // namespace xpusim

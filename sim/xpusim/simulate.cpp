@@ -8,14 +8,11 @@
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/error.h"
 #include "xpusim/operator_timer.h"
-#include "xpusim/ops/cost.h"
 #include "xpusim/ops/transformer.h"
 #include "xpusim/train.h"
 
 namespace xpusim {
 namespace {
-
-double d(std::int64_t x) { return static_cast<double>(x); }
 
 /// Times every operator of a graph.
 class GraphTimer {
@@ -32,7 +29,7 @@ class GraphTimer {
         r.operators.push_back(timer_.row(o, graph_.groups));
         r.operators.back().section = section.name;
         r.operators.back().count = section.repeat;
-        if (options_.engine_spans && !is_collective(o.kind)) record_engines(o, r);
+        if (options_.engine_spans && !is_collective(o)) record_engines(o, r);
         if (options_.progress) options_.progress(++done, all);
       }
     }
@@ -41,14 +38,14 @@ class GraphTimer {
  private:
   /// The engines of each distinct operator once: its later runs look the same.
   void record_engines(const Operator& o, result::Result& r) {
-    if (recorded_.insert(chip::content_key(o)).second)
+    if (recorded_.insert(o.work).second)
       r.engines.push_back({r.operators.size() - 1, timer_.kernel(o).spans});
   }
 
   const Graph& graph_;
   OperatorTimer& timer_;
   const Options& options_;
-  std::set<std::string> recorded_;
+  std::set<Work> recorded_;
 };
 
 std::vector<std::string> engine_names(const ChipSpec& c) {
@@ -78,12 +75,12 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
   for (std::size_t s = 0; s < graph.sections.size(); ++s) {
     for (std::size_t i = 0; i < graph.sections[s].operators.size(); ++i) {
       const result::OperatorRow& row = r.operators[r.first_row[s] + i];
-      if (is_collective(row.kind)) continue;
+      if (is_collective(row.op)) continue;
       const double count = d(row.count);
       r.breakdown.add(row.breakdown, count);
       r.flops += row.flops * count;
       hbm_bytes += row.hbm_bytes * count;
-      const Dtype dtype = ops::cost(graph.sections[s].operators[i]).matrix_dtype;
+      const Dtype dtype = cost(graph.sections[s].operators[i]).matrix_dtype;
       if (row.flops.count() > 0) useful_seconds += (row.flops / matrix_peak(chip, dtype)).count() * count;
     }
   }

@@ -1,7 +1,7 @@
 #pragma once
+#include "xpusim/operators/graph.h"
 #include "xpusim/request.h"
 #include "xpusim/result/result.h"
-#include "xpusim/spec/graph.h"
 
 /// The facade: a question in, a Result out. Prints nothing; keeps nothing between calls.
 namespace xpusim {

@@ -11,8 +11,6 @@
 namespace xpusim {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 /// One micro-batch's pass on one chunk: how long, and what of it is not computation.
 struct Pass {
   double seconds = 0;
@@ -33,6 +31,31 @@ struct Passes {
   [[nodiscard]] cluster::PassTimes times() const {
     return {forward.seconds, backward.seconds, weight.seconds};
   }
+};
+
+/// Of a stack's kernel over the chip's best.
+struct StackRate {
+  const StackKernels& kernels;
+  const std::string& family;
+
+  double operator()(const GemmShape& g) const { return of_product(g.dtype); }
+  double operator()(const GroupedGemmShape& g) const { return of_product(g.dtype); }
+  double operator()(const AttentionShape&) const {
+    const auto rate = kernels.attention_rate.find(family);
+    return rate != kernels.attention_rate.end() ? rate->second : 1;
+  }
+  double operator()(const RowwiseShape&) const { return 1; }
+  double operator()(const CollectiveShape&) const { return 1; }
+  [[nodiscard]] double of_product(Dtype t) const { return size_of(t) < 2 ? kernels.rate_8bit : 1; }
+};
+
+/// The part of a step that an operator is counted in.
+struct PartOfStep {
+  const char* operator()(const GemmShape&) const { return "matrix products"; }
+  const char* operator()(const GroupedGemmShape&) const { return "matrix products"; }
+  const char* operator()(const AttentionShape&) const { return "attention"; }
+  const char* operator()(const RowwiseShape&) const { return "other kernels"; }
+  const char* operator()(const CollectiveShape&) const { return "communication"; }
 };
 
 class TrainingStep {
@@ -139,7 +162,7 @@ class TrainingStep {
       result::OperatorRow& row = pass.rows.back();
       row.section = section.name;
       row.count = section.repeat;
-      if (!is_collective(o.kind)) slow_down(row, rate_of(o));
+      if (!is_collective(o)) slow_down(row, rate_of(o));
       seconds.push_back(row.time.count());
     }
     const cluster::Schedule one = schedule(section, seconds, 1);
@@ -156,14 +179,7 @@ class TrainingStep {
     pass.add(all);
   }
   [[nodiscard]] double rate_of(const Operator& o) const {
-    const StackKernels& k = q_.stack.kernels;
-    if (o.kind == OpKind::Attention) {
-      const auto attention = k.attention_rate.find(q_.chip.family);
-      return k.rate * (attention != k.attention_rate.end() ? attention->second : 1);
-    }
-    const bool is_8bit = (o.kind == OpKind::Gemm && size_of(o.gemm.dtype) < 2) ||
-                         (o.kind == OpKind::GroupedGemm && size_of(o.grouped.dtype) < 2);
-    return k.rate * (is_8bit ? k.rate_8bit : 1);
+    return q_.stack.kernels.rate * std::visit(StackRate{q_.stack.kernels, q_.chip.family}, o.work);
   }
   static void slow_down(result::OperatorRow& row, double rate) {
     row.time = Seconds(row.time.count() / rate);
@@ -198,12 +214,10 @@ class TrainingStep {
       pipeline_.times.push_back(t);
     }
     if (stages() > 1) {
-      Operator send;
-      send.name = "transfer";
-      send.kind = OpKind::SendRecv;
-      send.collective.bytes =
+      Operator send{"transfer", CollectiveShape{.kind = CollectiveKind::SendRecv, .library = {}}, {}};
+      send.as<CollectiveShape>().bytes =
           Bytes(std::max<std::int64_t>(1, std::llround(ops::transfer_bytes(q_.model, plan_))));
-      send.collective.group = RankGroup::Pipeline;
+      send.as<CollectiveShape>().group = RankGroup::Pipeline;
       pipeline_.transfer = timer_.row(send, plan_.groups).time.count();
     }
     played_ = played(pipeline_, options_.engine_spans);
@@ -236,10 +250,10 @@ class TrainingStep {
   /// often as it fits.
   [[nodiscard]] double time_stream(const Operator& o) {
     constexpr std::int64_t kPiece = 1 << 24;
-    if (o.rowwise.cols <= kPiece) return timer_.row(o, plan_.groups).time.count();
+    if (o.as<RowwiseShape>().cols <= kPiece) return timer_.row(o, plan_.groups).time.count();
     Operator piece = o;
-    piece.rowwise.cols = kPiece;
-    return timer_.row(piece, plan_.groups).time.count() * d(o.rowwise.cols) / d(kPiece);
+    piece.as<RowwiseShape>().cols = kPiece;
+    return timer_.row(piece, plan_.groups).time.count() * d(o.as<RowwiseShape>().cols) / d(kPiece);
   }
 
   void exchange_gradients() {
@@ -350,17 +364,14 @@ class TrainingStep {
     double waiting = work.host, kernels = 0;
     for (const double x : work.exposed) waiting += x;
     for (const result::OperatorRow& row : r_.operators)
-      if (!is_collective(row.kind)) kernels += row.time.count() * d(row.count);
+      if (!is_collective(row.op)) kernels += row.time.count() * d(row.count);
     const double stretch = kernels > 0 ? (work.seconds - waiting) / kernels : 0;  // cores lent to collectives
     std::map<std::string, double> by_class;
     double flops = 0;
     for (const result::OperatorRow& row : r_.operators) {
-      if (is_collective(row.kind)) continue;
+      if (is_collective(row.op)) continue;
       const double seconds = row.time.count() * d(row.count) * stretch;
-      const bool product = row.kind == OpKind::Gemm || row.kind == OpKind::GroupedGemm;
-      by_class[product                         ? "matrix products"
-               : row.kind == OpKind::Attention ? "attention"
-                                               : "other kernels"] += seconds;
+      by_class[std::visit(PartOfStep{}, row.op.work)] += seconds;
       r_.breakdown.add(row.breakdown, d(row.count) * stretch);
       flops += row.flops.count() * d(row.count);
     }

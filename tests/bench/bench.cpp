@@ -123,7 +123,7 @@ void register_all() {
       ->Unit(ms);
   add("tile_engine/h100_sxm/attention_8192", tile_engine, "h100_sxm", prefill())->Unit(ms);
   add("tile_engine/ascend_910b2/attention_8192", tile_engine, "ascend_910b2", prefill())->Unit(ms);
-  add("tile_engine/h100_sxm/rmsnorm", tile_engine, "h100_sxm", rowwise(OpKind::RmsNorm, 16384, 8192))
+  add("tile_engine/h100_sxm/rmsnorm", tile_engine, "h100_sxm", rowwise(RowwiseKind::RmsNorm, 16384, 8192))
       ->Unit(ms);
 
   add("tile/h100_sxm/gemm_4096", whole_call, "h100_sxm", gemm(4096, 4096, 4096), Fidelity::Tile)->Unit(ms);
@@ -142,7 +142,8 @@ void register_all() {
     add(at + "grouped_gemm_64", whole_call, c.id, grouped(64, 4096, dtype), Fidelity::Bound)->Unit(us);
     add(at + "attention_prefill", whole_call, c.id, prefill(dtype), Fidelity::Bound)->Unit(us);
     add(at + "attention_decode", whole_call, c.id, decode(dtype), Fidelity::Bound)->Unit(us);
-    add(at + "rmsnorm", whole_call, c.id, rowwise(OpKind::RmsNorm, 4096, 8192), Fidelity::Bound)->Unit(us);
+    add(at + "rmsnorm", whole_call, c.id, rowwise(RowwiseKind::RmsNorm, 4096, 8192), Fidelity::Bound)
+        ->Unit(us);
   }
   add("tile/h100_sxm/grouped_gemm_64", whole_call, "h100_sxm", grouped(64, 4096), Fidelity::Tile)->Unit(ms);
   add("candidates/h100_sxm/gemm_4096", candidate_programs, "h100_sxm", gemm(4096, 4096, 4096))->Unit(us);

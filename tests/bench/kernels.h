@@ -12,34 +12,32 @@ namespace xpusim::test {
 
 inline Operator gemm(std::int64_t m, std::int64_t n, std::int64_t k, Dtype dtype = Dtype::Bf16) {
   Operator o;
-  o.kind = OpKind::Gemm;
   o.name = "gemm";
-  o.gemm = {.m = m, .n = n, .k = k, .dtype = dtype, .weight_dtype = dtype};
+  o.work = GemmShape{.m = m, .n = n, .k = k, .dtype = dtype, .weight_dtype = dtype};
   return o;
 }
 
 inline Operator grouped(std::int64_t groups, std::int64_t m, Dtype dtype = Dtype::Bf16) {
   Operator o;
-  o.kind = OpKind::GroupedGemm;
   o.name = "grouped_gemm";
-  o.grouped = {.groups = groups, .m = m, .n = 4096, .k = 4096, .dtype = dtype, .weight_dtype = dtype};
+  o.work =
+      GroupedGemmShape{.groups = groups, .m = m, .n = 4096, .k = 4096, .dtype = dtype, .weight_dtype = dtype};
   return o;
 }
 
 inline Operator attention(AttentionShape shape, Dtype dtype) {
   Operator o;
-  o.kind = OpKind::Attention;
+  o.work = AttentionShape{};
   o.name = "attention";
-  o.attention = shape;
-  o.attention.dtype = o.attention.kv_dtype = dtype;
+  o.as<AttentionShape>() = shape;
+  o.as<AttentionShape>().dtype = o.as<AttentionShape>().kv_dtype = dtype;
   return o;
 }
 
-inline Operator rowwise(OpKind kind, std::int64_t rows, std::int64_t cols) {
+inline Operator rowwise(RowwiseKind kind, std::int64_t rows, std::int64_t cols) {
   Operator o;
-  o.kind = kind;
   o.name = std::string(enum_name(kind));
-  o.rowwise = {.rows = rows, .cols = cols};
+  o.work = RowwiseShape{.kind = kind, .rows = rows, .cols = cols};
   return o;
 }
 

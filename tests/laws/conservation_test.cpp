@@ -1,5 +1,5 @@
 #include "laws/law.h"
-#include "xpusim/ops/cost.h"
+#include "xpusim/operators/operator.h"
 
 namespace xpusim::test {
 namespace {
@@ -30,7 +30,7 @@ TEST_P(Conservation, EveryCandidateComputesTheOperatorsFlops) {
   for (int i = 0; i < cases(200); ++i) {
     const ChipSpec c = random_chip(r);
     const Operator o = random_operator(r, c, GetParam());
-    const double flops = ops::cost(o).matrix_flops.count();
+    const double flops = cost(o).matrix_flops.count();
     for (const mapping::TileProgram& p : mapping::candidates(o, c))
       worst.see(off(mapping::totals(p).flops.count(), flops), text(o) + " | " + p.label + " | " + text(c));
   }
@@ -43,7 +43,7 @@ TEST_P(Conservation, EveryCandidateStoresTheOutputOnce) {
   for (int i = 0; i < cases(200); ++i) {
     const ChipSpec c = random_chip(r);
     const Operator o = random_operator(r, c, GetParam());
-    const double output = ops::cost(o).output_bytes;
+    const double output = cost(o).output_bytes;
     for (const mapping::TileProgram& p : mapping::candidates(o, c)) {
       const double stored = moved(p, {"C", "O", "output"}, true);
       worst.see(output > 0 ? off(stored, output) : stored, text(o) + " | " + p.label + " | " + text(c));
@@ -58,26 +58,26 @@ TEST_P(Conservation, EveryCandidateLoadsItsOperandsAtLeastOnce) {
   for (int i = 0; i < cases(200); ++i) {
     const ChipSpec c = random_chip(r);
     const Operator o = random_operator(r, c, GetParam());
-    const ops::Cost cost = ops::cost(o);
+    const Cost cost = xpusim::cost(o);
     for (const mapping::TileProgram& p : mapping::candidates(o, c)) {
       const std::string where = text(o) + " | " + p.label + " | " + text(c);
       const auto see = [&](const std::vector<std::string_view>& names, double bytes) {
         if (bytes > 0) worst.see(1 - moved(p, names, false) / bytes, where);
       };
-      if (o.kind == OpKind::Gemm) {
-        const GemmShape& g = o.gemm;
+      if (o.is<GemmShape>()) {
+        const GemmShape& g = o.as<GemmShape>();
         const auto elements = [&](std::int64_t x) { return static_cast<double>(x * g.k * g.batch); };
         see({"A"}, elements(g.m) * static_cast<double>(size_of(g.dtype)));
         see({"B"}, elements(g.n) * static_cast<double>(size_of(g.b_is_weight ? g.weight_dtype : g.dtype)));
-      } else if (o.kind == OpKind::GroupedGemm) {
-        const GroupedGemmShape& g = o.grouped;
+      } else if (o.is<GroupedGemmShape>()) {
+        const GroupedGemmShape& g = o.as<GroupedGemmShape>();
         const auto bytes = [&](std::int64_t rows, Dtype type) {
           return static_cast<double>(rows * g.k * size_of(type));
         };
         see({"A"}, bytes(g.m, g.dtype));
         see({"B"}, bytes(g.active_groups() * g.n, g.weight_dtype));
-      } else if (o.kind == OpKind::Attention) {
-        const AttentionShape& a = o.attention;
+      } else if (o.is<AttentionShape>()) {
+        const AttentionShape& a = o.as<AttentionShape>();
         const auto elements = [&](std::int64_t extent) {
           return static_cast<double>(a.batch * a.kv_heads * a.kv_len * extent * size_of(a.kv_dtype));
         };
@@ -100,7 +100,7 @@ TEST_P(Conservation, HbmBringsTheColdBytesAndNoMoreThanCoresMove) {
     const Sample s = random_sample(r, GetParam());
     const double hbm = chip::execute(s.program, s.chip, s.chip.clock.max, Seconds(0)).hbm_bytes;
     const mapping::ProgramTotals all = mapping::totals(s.program);
-    const double weights = ops::cost(s.op).weight_bytes;
+    const double weights = cost(s.op).weight_bytes;
     if (weights > 0) cold.see(1 - hbm / weights, s.text());
     more.see(hbm / (all.load_bytes + all.store_bytes) - 1, s.text());
   }

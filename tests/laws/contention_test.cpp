@@ -65,11 +65,10 @@ double over_stream(const Operator& o, const ChipSpec& c) {
 TEST(Stream, OnAShippedChipReachesTheBandwidthOfHbm) {
   Worst worst;
   for (const ChipSpec& c : chips())
-    for (const OpKind kind :
-         {OpKind::Add, OpKind::SwiGlu, OpKind::RmsNorm, OpKind::Copy, OpKind::Optimizer}) {
+    for (const RowwiseKind kind : {RowwiseKind::Add, RowwiseKind::SwiGlu, RowwiseKind::RmsNorm,
+                                   RowwiseKind::Copy, RowwiseKind::Optimizer}) {
       Operator o;
-      o.kind = kind;
-      o.rowwise = {.rows = 16384, .cols = 8192};
+      o.work = RowwiseShape{.kind = kind, .rows = 16384, .cols = 8192};
       worst.see(over_stream(o, c), text(o) + " | " + c.id);
     }
   EXPECT_GT(worst.value, -0.5) << "no stream is bound by HBM";

@@ -25,16 +25,19 @@ TimedGraph random_graph(Random& r) {
     for (std::int64_t i = r.integer(0, 8); i > 0; --i) {
       Operator o;
       o.name = fmt::format("op{}", names++);
-      o.kind = r.chance(0.4) ? OpKind::AllReduce : OpKind::Gemm;
-      o.collective.overlap = r.chance(0.6);
-      o.collective.group = static_cast<RankGroup>(r.integer(0, 7));
+      CollectiveShape collective{.library = {}};
+      const bool communicates = r.chance(0.4);
+      collective.overlap = r.chance(0.6);
+      collective.group = static_cast<RankGroup>(r.integer(0, 7));
+      if (communicates) o.work = collective;
       for (const Operator& before : section.operators)
         if (r.chance(0.15)) o.after.push_back(before.name);
       t.seconds[o.name] = r.chance(0.1) ? 0 : r.log_real(1e-6, 1e-2);
       section.operators.push_back(o);
     }
     for (const Operator& o : section.operators)
-      if (is_collective(o.kind) && o.collective.overlap && r.chance(0.2)) section.awaited.push_back(o.name);
+      if (is_collective(o) && o.as<CollectiveShape>().overlap && r.chance(0.2))
+        section.awaited.push_back(o.name);
     t.graph.sections.push_back(section);
   }
   return t;
@@ -54,7 +57,7 @@ TEST(GraphLaw, NoTimeIsLostAndNoneIsHiddenTwice) {
       all += time;
       longest = std::max(longest, time);
       stream[static_cast<std::size_t>(span.stream)] += time;
-      if (!is_collective(o.kind)) computing += time;
+      if (!is_collective(o)) computing += time;
     }
     const double total = s.total.count(), slack = 1e-9 * all;
     EXPECT_GE(total + slack, computing);
@@ -90,7 +93,7 @@ TEST(GraphLaw, LentCoresCostWhatTheySay) {
     double computing = 0;
     for (const cluster::OperatorSpan& span : alone.spans) {
       const Operator& o = t.graph.sections[span.section].operators[span.index];
-      if (!is_collective(o.kind)) computing += t.seconds.at(o.name);
+      if (!is_collective(o)) computing += t.seconds.at(o.name);
     }
     const double slack = 1e-9 * (alone.total.count() + computing);
     EXPECT_GE(lent.total.count() + slack, alone.total.count());
@@ -149,7 +152,7 @@ TEST(GraphLaw, ResultsOfShippedScenariosAddUp) {
       double computing = 0, longest = 0, by_class = 0;
       for (const result::OperatorRow& o : r.operators) {
         EXPECT_NEAR(o.breakdown.total(), o.time.count(), 1e-9 * o.time.count()) << where << " " << o.name;
-        if (is_collective(o.kind))
+        if (is_collective(o.op))
           longest = std::max(longest, o.time.count());
         else
           computing += o.time.count() * static_cast<double>(o.count);

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "laws/law.h"
-#include "xpusim/ops/cost.h"
+#include "xpusim/operators/operator.h"
 
 namespace xpusim::test {
 namespace {
@@ -15,9 +15,9 @@ constexpr double kEdges = 0.25;
 
 Operator grouped(const GroupedGemmShape& shape) {
   Operator o;
-  o.kind = OpKind::GroupedGemm;
+  o.work = GroupedGemmShape{};
   o.name = "grouped_gemm";
-  o.grouped = shape;
+  o.as<GroupedGemmShape>() = shape;
   return o;
 }
 
@@ -28,7 +28,7 @@ TEST(GroupedGemm, OfOneGroupIsAGemm) {
   for (int i = 0; i < cases(60); ++i) {
     const ChipSpec c = random_chip(r);
     Operator product = random_gemm(r, c);
-    GemmShape& g = product.gemm;
+    GemmShape& g = product.as<GemmShape>();
     g.batch = 1;
     g.b_is_weight = true;
     if (mapping::totals(best(product, c)).transactions > kMostTransactions) continue;
@@ -54,7 +54,7 @@ TEST(GroupedGemm, OfEqualGroupsHasTheBlocksOfABatch) {
   Random r(61);
   for (int i = 0; i < cases(200); ++i) {
     const ChipSpec c = random_chip(r);
-    GemmShape g = random_gemm(r, c).gemm;
+    GemmShape g = random_gemm(r, c).as<GemmShape>();
     g.b_is_weight = true;
     g.weight_copies = 0;
     g.batch = r.integer(2, 6);
@@ -78,9 +78,9 @@ TEST(GroupedGemm, OfEqualGroupsHasTheBlocksOfABatch) {
 TEST(GroupedGemm, RowsOfGroupsAddUpAndNoneIsEmpty) {
   Random r(62);
   for (int i = 0; i < cases(1000); ++i) {
-    const GroupedGemmShape g = random_grouped_gemm(r, chip("h100_sxm")).grouped;
+    const GroupedGemmShape g = random_grouped_gemm(r, chip("h100_sxm")).as<GroupedGemmShape>();
     std::int64_t rows = 0, groups = 0, before = g.m;
-    for (const ops::GroupRows& x : ops::rows_of_groups(g)) {
+    for (const GroupRows& x : rows_of_groups(g)) {
       EXPECT_GT(x.rows, 0);
       EXPECT_GT(x.groups, 0);
       EXPECT_LE(x.rows, before) << "the busiest comes first";
@@ -98,7 +98,7 @@ TEST(GroupedGemm, MoreRowsOrGroupsAreNotFaster) {
   Worst rows, groups;
   for (int i = 0; i < cases(400); ++i) {
     const ChipSpec c = random_chip(r);
-    GroupedGemmShape g = random_grouped_gemm(r, c).grouped;
+    GroupedGemmShape g = random_grouped_gemm(r, c).as<GroupedGemmShape>();
     g.groups = std::max<std::int64_t>(g.groups, 2);
     g.n = round_up(g.n, 256);
     g.k = round_up(g.k, 256);

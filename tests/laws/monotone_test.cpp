@@ -62,7 +62,7 @@ TEST_P(Monotone, ABetterChipIsHardlySlowerOnTheEventKernel) {
   for (int i = 0; i < cases(150); ++i) {
     const Sample s = random_sample(r, GetParam());
     // The launch in front is part of what a user sees, and hides nothing of kernels that matter.
-    const double launch = chip::launch_overhead(s.chip, Launch::Graph, s.op.kind).count();
+    const double launch = chip::launch_overhead(s.chip, Launch::Graph, s.op).count();
     const double before = launch + tile_seconds(s.program, s.chip);
     for (const Change& change : kChanges) {
       ChipSpec better = s.chip;

@@ -15,8 +15,9 @@ using namespace xpusim;
 using namespace xpusim::network;
 using test::call;
 
-constexpr OpKind kKinds[] = {OpKind::AllReduce, OpKind::AllGather, OpKind::ReduceScatter,
-                             OpKind::AllToAll,  OpKind::Broadcast, OpKind::Dispatch};
+constexpr CollectiveKind kKinds[] = {CollectiveKind::AllReduce,     CollectiveKind::AllGather,
+                                     CollectiveKind::ReduceScatter, CollectiveKind::AllToAll,
+                                     CollectiveKind::Broadcast,     CollectiveKind::Dispatch};
 /// A GPU node, a mesh, a package and two tiers, a torus, racks of meshes, rails behind nodes.
 const char* const kSystems[] = {"dgx_h100",   "atlas_800_a2", "cloudmatrix384",
                                 "tpu_v4_pod", "atlas_950",    "superpod_h100"};
@@ -33,7 +34,7 @@ void for_each_call(const std::vector<std::int64_t>& sizes, const Visit& visit) {
   for (const char* id : kSystems) {
     SystemSpec s = test::joined(id);
     for (std::int64_t ranks : {2, 8, 16, 64})
-      for (const OpKind kind : kKinds)
+      for (const CollectiveKind kind : kKinds)
         for (const Algorithm a : algorithms())
           for (const std::int64_t size : sizes) {
             const Call c = call(kind, size, ranks, a);
@@ -70,8 +71,9 @@ void for_each_library(const Visit& visit) {
   for (const char* id : {"dgx_h100", "dgx_a100", "superpod_h100"}) {
     const SystemSpec s = test::joined(id);
     for (const LibrarySpec& l : s.libraries)
-      for (const OpKind kind :
-           {OpKind::AllReduce, OpKind::AllGather, OpKind::AllToAll, OpKind::Dispatch, OpKind::Combine})
+      for (const CollectiveKind kind :
+           {CollectiveKind::AllReduce, CollectiveKind::AllGather, CollectiveKind::AllToAll,
+            CollectiveKind::Dispatch, CollectiveKind::Combine})
         for (const std::int64_t ranks : {2, 8, 64})
           for (const std::int64_t size : {1 << 10, 1 << 20, 1 << 28}) {
             Call c = call(kind, size, ranks);
@@ -132,7 +134,8 @@ TEST(NetworkLaw, NeverBelowTheBytesOverTheBandwidth) {
       ASSERT_GE(t.total.count(), l.bytes / slowest) << what;
     }
     // A rank takes in what it lacks; only a switch that adds up or copies spares it traffic.
-    if (c.algorithm == Algorithm::InSwitch || c.kind == OpKind::Broadcast || c.kind == OpKind::Dispatch)
+    if (c.algorithm == Algorithm::InSwitch || c.kind == CollectiveKind::Broadcast ||
+        c.kind == CollectiveKind::Dispatch)
       return;
     double rate = 0;
     for (const LevelSpec& l : s.levels) rate += l.bandwidth.count();
@@ -155,7 +158,7 @@ TEST(NetworkLaw, TheChoiceIsTheFastestOfAll) {
   for (const char* id : kSystems) {
     const SystemSpec s = test::joined(id);
     for (std::int64_t size = 1024; size <= (1LL << 32); size *= 16) {
-      const CollectiveTime t = bound(call(OpKind::AllReduce, size, 8), s);
+      const CollectiveTime t = bound(call(CollectiveKind::AllReduce, size, 8), s);
       for (const Choice& c : t.choices) ASSERT_LE(t.total.count(), c.total.count() * (1 + 1e-12)) << id;
     }
   }
@@ -163,7 +166,7 @@ TEST(NetworkLaw, TheChoiceIsTheFastestOfAll) {
 
 TEST(NetworkLaw, MoreBytesNeverTakeLess) {
   for (const char* id : kSystems)
-    for (const OpKind kind : kKinds) {
+    for (const CollectiveKind kind : kKinds) {
       const SystemSpec s = test::joined(id);
       double before = 0;
       for (std::int64_t size = 64; size <= (1LL << 34); size = size * 3 / 2) {
@@ -179,7 +182,8 @@ TEST(NetworkLaw, MoreRanksNeverMakeARingFasterPerByte) {
     const SystemSpec s = test::joined(id);
     double before = 0;
     for (std::int64_t ranks = 2; ranks <= s.levels.back().endpoints; ranks *= 2) {
-      const double now = execute(call(OpKind::AllReduce, 1 << 26, ranks, Algorithm::Ring), s).total.count();
+      const double now =
+          execute(call(CollectiveKind::AllReduce, 1 << 26, ranks, Algorithm::Ring), s).total.count();
       ASSERT_GE(now, before) << id << " " << ranks;
       before = now;
     }
@@ -196,10 +200,10 @@ TEST(NetworkLaw, EveryRankSendsAndReceivesItsShare) {
   const SystemSpec s = test::round_cluster();
   const Topology topology(s, "");
   constexpr std::int64_t kRanks = 64, kSize = 1 << 26;
-  for (const auto& [kind, sent] : {std::pair{OpKind::AllReduce, 2 * 63.0 / 64},
-                                   {OpKind::AllGather, 63.0 / 64},
-                                   {OpKind::ReduceScatter, 63.0 / 64},
-                                   {OpKind::AllToAll, 63.0 / 64}})
+  for (const auto& [kind, sent] : {std::pair{CollectiveKind::AllReduce, 2 * 63.0 / 64},
+                                   {CollectiveKind::AllGather, 63.0 / 64},
+                                   {CollectiveKind::ReduceScatter, 63.0 / 64},
+                                   {CollectiveKind::AllToAll, 63.0 / 64}})
     for (const Algorithm a :
          {Algorithm::Ring, Algorithm::HalvingDoubling, Algorithm::Direct, Algorithm::Pairwise}) {
       const Call c = call(kind, kSize, kRanks, a);
@@ -243,7 +247,7 @@ TEST(NetworkLaw, EveryRouteHasALinkAndEndsWhereItShould) {
 
 TEST(NetworkLaw, CollectivesTogetherShareLinks) {
   const SystemSpec s = test::round_cluster();
-  const Call c = call(OpKind::AllReduce, 1 << 26, 16, Algorithm::Ring);
+  const Call c = call(CollectiveKind::AllReduce, 1 << 26, 16, Algorithm::Ring);
   const double alone = execute(c, s).total.count();
   const auto both = execute_together({c, c}, s);
   ASSERT_EQ(both.size(), 2U);
@@ -260,7 +264,7 @@ TEST(NetworkLaw, CollectivesTogetherShareLinks) {
 TEST(NetworkLaw, RanksOneByOneTakeAsLongAsOneForAll) {
   const SystemSpec s = test::round_cluster();
   for (const Algorithm a : {Algorithm::Ring, Algorithm::Direct, Algorithm::Hierarchical}) {
-    const Call c = call(OpKind::AllReduce, 1 << 26, 64, a);
+    const Call c = call(CollectiveKind::AllReduce, 1 << 26, 64, a);
     Call single = c;  // a rank at its full speed is no fault, but keeps the ranks apart
     single.faults.ranks.push_back({3, 1.0});
     const double one = execute(c, s).total.count(), all = execute(single, s).total.count();
@@ -270,7 +274,7 @@ TEST(NetworkLaw, RanksOneByOneTakeAsLongAsOneForAll) {
 
 TEST(NetworkLaw, ABadPlacementIsVisiblySlower) {
   const SystemSpec s = test::joined("superpod_h100");
-  Call inside = call(OpKind::AllReduce, 1 << 26, 8), across = inside;
+  Call inside = call(CollectiveKind::AllReduce, 1 << 26, 8), across = inside;
   across.group.stride = 8;
   EXPECT_GT(execute(across, s).total.count(), 3 * execute(inside, s).total.count());
   Call torn = inside;
@@ -280,7 +284,7 @@ TEST(NetworkLaw, ABadPlacementIsVisiblySlower) {
 
 TEST(NetworkLaw, ASlowLinkAndASlowRankAreNamed) {
   const SystemSpec s = test::joined("dgx_h100");
-  Call c = call(OpKind::AllReduce, 1 << 28, 8, Algorithm::Ring);
+  Call c = call(CollectiveKind::AllReduce, 1 << 28, 8, Algorithm::Ring);
   const double before = execute(c, s).total.count();
   c.faults.links.push_back({"node", "out", 3, -1, 0.5});
   CollectiveTime t = execute(c, s);
@@ -295,19 +299,19 @@ TEST(NetworkLaw, ASlowLinkAndASlowRankAreNamed) {
 
 TEST(NetworkLaw, ADeadLinkIsGoneAroundOrRefused) {
   const SystemSpec mesh = test::joined("atlas_800_a2");
-  Call c = call(OpKind::AllGather, 1 << 28, 8, Algorithm::Direct);
+  Call c = call(CollectiveKind::AllGather, 1 << 28, 8, Algorithm::Direct);
   const double before = execute(c, mesh).total.count();
   c.faults.links.push_back({"node", "pair", 0, 3, 0});
   EXPECT_GT(execute(c, mesh).total.count(), 1.3 * before);
 
   const SystemSpec rails = test::joined("superpod_h100");
-  Call wide = call(OpKind::AllToAll, 1 << 28, 16, Algorithm::Direct);
+  Call wide = call(CollectiveKind::AllToAll, 1 << 28, 16, Algorithm::Direct);
   const double whole = execute(wide, rails).total.count();
   wide.faults.links.push_back({"scale_out", "out", 2, -1, 0});
   EXPECT_GT(execute(wide, rails).total.count(), 1.3 * whole);
 
   const SystemSpec node = test::joined("dgx_h100");
-  Call cut = call(OpKind::AllReduce, 1 << 20, 8, Algorithm::Ring);
+  Call cut = call(CollectiveKind::AllReduce, 1 << 20, 8, Algorithm::Ring);
   cut.faults.links.push_back({"node", "out", 2, -1, 0});
   try {
     static_cast<void>(execute(cut, node));
@@ -319,10 +323,10 @@ TEST(NetworkLaw, ADeadLinkIsGoneAroundOrRefused) {
 
 TEST(NetworkLaw, AnUnevenExchangeWaitsForItsBusiestRank) {
   const SystemSpec s = test::round_node();
-  Call c = call(OpKind::AllToAll, 8 << 20, 8, Algorithm::Direct);
+  Call c = call(CollectiveKind::AllToAll, 8 << 20, 8, Algorithm::Direct);
   c.traffic.assign(64, 1 << 20);
   const double even = execute(c, s).total.count();
-  EXPECT_NEAR(even, bound(call(OpKind::AllToAll, 8 << 20, 8, Algorithm::Direct), s).total.count(),
+  EXPECT_NEAR(even, bound(call(CollectiveKind::AllToAll, 8 << 20, 8, Algorithm::Direct), s).total.count(),
               0.15 * even);
   for (std::size_t from = 0; from < 8; ++from) c.traffic[from * 8 + 5] = 8 << 20;  // all want rank 5
   const CollectiveTime t = execute(c, s);
@@ -333,7 +337,7 @@ TEST(NetworkLaw, AnUnevenExchangeWaitsForItsBusiestRank) {
 TEST(NetworkLaw, OversubscriptionSlowsWhatCrossesIt) {
   SystemSpec s = test::round_cluster(64, 1);
   s.levels[1].tiers = {{"leaf", 16, 1, Seconds(1e-6)}};
-  const Call wide = call(OpKind::AllToAll, 1 << 28, 64, Algorithm::Direct);
+  const Call wide = call(CollectiveKind::AllToAll, 1 << 28, 64, Algorithm::Direct);
   Call inside = wide;
   inside.group.ranks = 16;
   const double before = execute(wide, s).total.count(), near = execute(inside, s).total.count();
@@ -348,7 +352,7 @@ TEST(NetworkLaw, ADragonflysGroupsShareTheirLinks) {
   s.levels[0].group_endpoints = 8;
   s.levels[0].local_bandwidth = BytesPerSecond(300e9);
   s.levels[0].global_bandwidth = BytesPerSecond(200e9);
-  const Call c = call(OpKind::AllToAll, 1 << 28, 72, Algorithm::Direct);
+  const Call c = call(CollectiveKind::AllToAll, 1 << 28, 72, Algorithm::Direct);
   const double before = execute(c, s).total.count();
   s.levels[0].global_bandwidth = BytesPerSecond(50e9);
   EXPECT_GT(execute(c, s).total.count(), 1.5 * before);

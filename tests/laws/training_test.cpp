@@ -9,8 +9,6 @@
 namespace xpusim::test {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 ModelSpec random_model(Random& r, std::int64_t virtual_stages) {
   ModelSpec m = model("llama31_8b");
   m.id = m.name = "random";
@@ -112,7 +110,7 @@ double seconds(const Request& q) { return step(q).total.count(); }
 double computing(const result::Result& r) {
   double sum = 0;
   for (const result::OperatorRow& o : r.operators)
-    if (!is_collective(o.kind)) sum += o.time.count() * d(o.count);
+    if (!is_collective(o.op)) sum += o.time.count() * d(o.count);
   return sum;
 }
 

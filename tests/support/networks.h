@@ -18,7 +18,7 @@ inline SystemSpec joined(const std::string& id) {
   return s.chip.empty() ? s : with_package_level(s, chip(s.chip));
 }
 
-inline network::Call call(OpKind kind, std::int64_t bytes, std::int64_t ranks,
+inline network::Call call(CollectiveKind kind, std::int64_t bytes, std::int64_t ranks,
                           Algorithm algorithm = Algorithm::None) {
   network::Call c;
   c.kind = kind;

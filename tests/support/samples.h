@@ -114,14 +114,14 @@ inline std::string text(const ChipSpec& c) {
       c.hbm.latency.count());
 }
 inline std::string text(const Operator& o) {
-  if (o.kind == OpKind::Gemm) {
-    const GemmShape& g = o.gemm;
+  if (o.is<GemmShape>()) {
+    const GemmShape& g = o.as<GemmShape>();
     return fmt::format(
         "gemm m={} n={} k={} batch={} dtype={} weight_dtype={} b_is_weight={} weight_copies={}", g.m, g.n,
         g.k, g.batch, name(g.dtype), name(g.weight_dtype), g.b_is_weight, g.weight_copies);
   }
-  if (o.kind == OpKind::Attention) {
-    const AttentionShape& a = o.attention;
+  if (o.is<AttentionShape>()) {
+    const AttentionShape& a = o.as<AttentionShape>();
     return fmt::format(
         "attention pass={} batch={} q_len={} kv_len={} heads={} kv_heads={} head_dim={} value_dim={} "
         "latent={} causal={} "
@@ -129,15 +129,15 @@ inline std::string text(const Operator& o) {
         enum_name(a.pass), a.batch, a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_dim, a.latent,
         a.causal, name(a.dtype), name(a.kv_dtype));
   }
-  if (o.kind == OpKind::GroupedGemm) {
-    const GroupedGemmShape& g = o.grouped;
+  if (o.is<GroupedGemmShape>()) {
+    const GroupedGemmShape& g = o.as<GroupedGemmShape>();
     return fmt::format(
         "grouped_gemm groups={} m={} n={} k={} active={} imbalance={} dtype={} weight_dtype={} "
         "weight_copies={}",
         g.groups, g.m, g.n, g.k, g.active, g.imbalance, name(g.dtype), name(g.weight_dtype), g.weight_copies);
   }
-  const RowwiseShape& w = o.rowwise;
-  return fmt::format("{} rows={} cols={} pairs={} pass={} dtype={} residual={}", enum_name(o.kind), w.rows,
+  const RowwiseShape& w = o.as<RowwiseShape>();
+  return fmt::format("{} rows={} cols={} pairs={} pass={} dtype={} residual={}", enum_name(w.kind), w.rows,
                      w.cols, w.pairs, enum_name(w.pass), name(w.dtype), w.residual);
 }
 
@@ -152,36 +152,36 @@ inline Operator random_gemm(Random& r, const ChipSpec& c) {
   std::vector<Dtype> types;
   for (const auto& [type, unused] : c.matrix.flops_per_cycle) types.push_back(type);
   Operator o;
-  o.kind = OpKind::Gemm;
+  o.work = GemmShape{};
   o.name = "gemm";
   const auto extent = [&r](std::int64_t most) {
     const std::int64_t x = r.log_integer(1, most);
     return x > 64 && r.chance(0.5) ? round_up(x, 64) : x;
   };
-  o.gemm.m = extent(2048);
-  o.gemm.n = extent(4096);
-  o.gemm.k = extent(4096);
-  o.gemm.batch = r.chance(0.2) ? r.integer(2, 6) : 1;
-  o.gemm.dtype = r.pick(types);
-  o.gemm.weight_dtype = r.chance(0.2) ? Dtype::Int8 : o.gemm.dtype;
-  o.gemm.b_is_weight = r.chance(0.7);
-  o.gemm.weight_copies = r.chance(0.15) ? r.integer(1, 6) : 0;
+  o.as<GemmShape>().m = extent(2048);
+  o.as<GemmShape>().n = extent(4096);
+  o.as<GemmShape>().k = extent(4096);
+  o.as<GemmShape>().batch = r.chance(0.2) ? r.integer(2, 6) : 1;
+  o.as<GemmShape>().dtype = r.pick(types);
+  o.as<GemmShape>().weight_dtype = r.chance(0.2) ? Dtype::Int8 : o.as<GemmShape>().dtype;
+  o.as<GemmShape>().b_is_weight = r.chance(0.7);
+  o.as<GemmShape>().weight_copies = r.chance(0.15) ? r.integer(1, 6) : 0;
   return o;
 }
 
 inline Operator random_grouped_gemm(Random& r, const ChipSpec& c) {
   const Operator product = random_gemm(r, c);
   Operator o;
-  o.kind = OpKind::GroupedGemm;
+  o.work = GroupedGemmShape{};
   o.name = "grouped_gemm";
-  GroupedGemmShape& g = o.grouped;
+  GroupedGemmShape& g = o.as<GroupedGemmShape>();
   g.groups = r.log_integer(1, 64);
-  g.m = product.gemm.m;
-  g.n = product.gemm.n;
-  g.k = product.gemm.k;
-  g.dtype = product.gemm.dtype;
-  g.weight_dtype = product.gemm.weight_dtype;
-  g.weight_copies = product.gemm.weight_copies;
+  g.m = product.as<GemmShape>().m;
+  g.n = product.as<GemmShape>().n;
+  g.k = product.as<GemmShape>().k;
+  g.dtype = product.as<GemmShape>().dtype;
+  g.weight_dtype = product.as<GemmShape>().weight_dtype;
+  g.weight_copies = product.as<GemmShape>().weight_copies;
   if (r.chance(0.4)) g.active = r.integer(1, std::min(g.groups, g.m));
   if (r.chance(0.4)) {
     const auto active = static_cast<double>(g.active_groups()), rows = static_cast<double>(g.m);
@@ -192,9 +192,9 @@ inline Operator random_grouped_gemm(Random& r, const ChipSpec& c) {
 
 inline Operator random_attention(Random& r, const ChipSpec& c, Class kind) {
   Operator o;
-  o.kind = OpKind::Attention;
+  o.work = AttentionShape{};
   o.name = "attention";
-  AttentionShape& a = o.attention;
+  AttentionShape& a = o.as<AttentionShape>();
   a.pass = kind == Class::Backward ? Pass::Backward : Pass::Forward;
   a.kv_heads = r.integer(1, 8);
   a.heads = a.kv_heads * r.pick(std::vector<std::int64_t>{1, 1, 2, 4, 8});
@@ -218,15 +218,16 @@ inline Operator random_attention(Random& r, const ChipSpec& c, Class kind) {
 
 inline Operator random_rowwise(Random& r) {
   Operator o;
-  o.kind = static_cast<OpKind>(r.integer(static_cast<int>(OpKind::Softmax), static_cast<int>(OpKind::Copy)));
-  o.name = std::string(enum_name(o.kind));
-  o.rowwise.rows = r.log_integer(1, 8192);
-  o.rowwise.cols = r.log_integer(1, 16384);
-  o.rowwise.pass = r.chance(0.3) ? Pass::Backward : Pass::Forward;
-  o.rowwise.dtype = r.pick(std::vector<Dtype>{Dtype::Bf16, Dtype::Fp32, Dtype::Int8});
-  o.rowwise.residual = r.chance(0.3);
-  o.rowwise.cold = r.chance(0.3);
-  if (has_pairs(o.kind)) o.rowwise.pairs = r.log_integer(1, 65536);
+  const auto last = static_cast<std::int64_t>(kRowwiseKindNames.size()) - 1;
+  o.work = RowwiseShape{.kind = static_cast<RowwiseKind>(r.integer(0, last))};
+  o.name = std::string(enum_name(o.as<RowwiseShape>().kind));
+  o.as<RowwiseShape>().rows = r.log_integer(1, 8192);
+  o.as<RowwiseShape>().cols = r.log_integer(1, 16384);
+  o.as<RowwiseShape>().pass = r.chance(0.3) ? Pass::Backward : Pass::Forward;
+  o.as<RowwiseShape>().dtype = r.pick(std::vector<Dtype>{Dtype::Bf16, Dtype::Fp32, Dtype::Int8});
+  o.as<RowwiseShape>().residual = r.chance(0.3);
+  o.as<RowwiseShape>().cold = r.chance(0.3);
+  if (has_pairs(o.as<RowwiseShape>().kind)) o.as<RowwiseShape>().pairs = r.log_integer(1, 65536);
   return o;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 #include "support/shipped.h"
-#include "xpusim/ops/cost.h"
+#include "xpusim/operators/operator.h"
 #include "xpusim/ops/training.h"
 
 /// Training plans, and what their passes add up to.
@@ -42,10 +42,11 @@ double sum_over(const std::vector<Graph>& graphs, const F& value) {
   return sum;
 }
 inline double matrix_flops(const std::vector<Graph>& graphs) {
-  return sum_over(graphs, [](const Operator& o) { return ops::cost(o).matrix_flops.count(); });
+  return sum_over(graphs, [](const Operator& o) { return cost(o).matrix_flops.count(); });
 }
-inline double count(const std::vector<Graph>& graphs, OpKind kind) {
-  return sum_over(graphs, [&](const Operator& o) { return o.kind == kind ? 1.0 : 0.0; });
+template <class Kind>
+double count(const std::vector<Graph>& graphs, Kind kind) {
+  return sum_over(graphs, [&](const Operator& o) { return is_kind(o, kind) ? 1.0 : 0.0; });
 }
 
 }  // namespace xpusim::test

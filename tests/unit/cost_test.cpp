@@ -1,38 +1,24 @@
-#include "xpusim/ops/cost.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "xpusim/core/error.h"
+#include "xpusim/operators/operator.h"
 #include "xpusim/ops/moe.h"
 
 namespace {
 
 using namespace xpusim;
-using ops::Cost;
 
-Operator gemm(GemmShape shape) {
-  Operator o;
-  o.kind = OpKind::Gemm;
-  o.gemm = shape;
-  return o;
-}
-Operator attention(AttentionShape shape) {
-  Operator o;
-  o.kind = OpKind::Attention;
-  o.attention = shape;
-  return o;
-}
-Operator rowwise(OpKind kind, RowwiseShape shape) {
-  Operator o;
-  o.kind = kind;
-  o.rowwise = shape;
-  return o;
+Operator gemm(GemmShape shape) { return {"x", shape, {}}; }
+Operator attention(AttentionShape shape) { return {"x", shape, {}}; }
+Operator rowwise(RowwiseKind kind, RowwiseShape shape) {
+  shape.kind = kind;
+  return {"rowwise", shape, {}};
 }
 
 TEST(Cost, OfAGemmIsTwoFlopsPerProductAndEachOperandOnce) {
-  const Cost c = ops::cost(gemm({.m = 3, .n = 5, .k = 7, .batch = 2}));
+  const Cost c = cost(gemm({.m = 3, .n = 5, .k = 7, .batch = 2}));
   EXPECT_DOUBLE_EQ(c.matrix_flops.count(), 2 * 3 * 5 * 7 * 2);
   EXPECT_DOUBLE_EQ(c.weight_bytes, 5 * 7 * 2 * 2);
   EXPECT_DOUBLE_EQ(c.input_bytes, 3 * 7 * 2 * 2);
@@ -40,28 +26,23 @@ TEST(Cost, OfAGemmIsTwoFlopsPerProductAndEachOperandOnce) {
   EXPECT_EQ(c.vector_ops, 0);
 }
 
-Operator grouped(GroupedGemmShape shape) {
-  Operator o;
-  o.kind = OpKind::GroupedGemm;
-  o.grouped = shape;
-  return o;
-}
+Operator grouped(GroupedGemmShape shape) { return {"x", shape, {}}; }
 
 TEST(Cost, OfAGroupedGemmReadsTheWeightsOfGroupsThatHaveRows) {
-  const Cost c = ops::cost(grouped({.groups = 8, .m = 3, .n = 5, .k = 7, .weight_dtype = Dtype::Int8}));
+  const Cost c = cost(grouped({.groups = 8, .m = 3, .n = 5, .k = 7, .weight_dtype = Dtype::Int8}));
   EXPECT_DOUBLE_EQ(c.matrix_flops.count(), 2 * 3 * 5 * 7);
   EXPECT_DOUBLE_EQ(c.weight_bytes, 3 * 5 * 7) << "three rows reach three groups at most";
   EXPECT_DOUBLE_EQ(c.input_bytes, 3 * 7 * 2);
   EXPECT_DOUBLE_EQ(c.output_bytes, 3 * 5 * 2);
-  EXPECT_DOUBLE_EQ(ops::cost(grouped({.groups = 8, .m = 30, .n = 5, .k = 7, .active = 2})).weight_bytes,
+  EXPECT_DOUBLE_EQ(cost(grouped({.groups = 8, .m = 30, .n = 5, .k = 7, .active = 2})).weight_bytes,
                    2 * 5 * 7 * 2);
-  EXPECT_EQ(ops::cost(grouped({.groups = 8, .m = 30, .n = 5, .k = 7, .weight_copies = 1})).weight_bytes, 0);
+  EXPECT_EQ(cost(grouped({.groups = 8, .m = 30, .n = 5, .k = 7, .weight_copies = 1})).weight_bytes, 0);
 }
 
 TEST(RowsOfGroups, AreEvenOrOneIsBusier) {
   const auto rows = [](GroupedGemmShape g) {
     std::vector<std::pair<std::int64_t, std::int64_t>> list;
-    for (const ops::GroupRows& x : ops::rows_of_groups(g)) list.emplace_back(x.rows, x.groups);
+    for (const GroupRows& x : rows_of_groups(g)) list.emplace_back(x.rows, x.groups);
     return list;
   };
   using List = std::vector<std::pair<std::int64_t, std::int64_t>>;
@@ -86,14 +67,14 @@ TEST(MoeLayer, GathersMultipliesAndSumsTheRowsOfThisRank) {
                         .rows = 128,
                         .active = 8};
   const std::vector<Operator> list = ops::moe_layer(l);
-  EXPECT_EQ(named(list, "route").rowwise.pairs, 64 * 4);
-  EXPECT_EQ(named(list, "permute").rowwise.rows, 128);
-  EXPECT_EQ(named(list, "up").grouped.n, 2 * 32) << "gate and up";
-  EXPECT_EQ(named(list, "up").grouped.k, 128);
-  EXPECT_EQ(named(list, "activation").rowwise.cols, 32);
-  EXPECT_EQ(named(list, "down").grouped.n, 128);
-  EXPECT_EQ(named(list, "down").grouped.k, 32);
-  const Cost sum = ops::cost(named(list, "finalize"));
+  EXPECT_EQ(named(list, "route").as<RowwiseShape>().pairs, 64 * 4);
+  EXPECT_EQ(named(list, "permute").as<RowwiseShape>().rows, 128);
+  EXPECT_EQ(named(list, "up").as<GroupedGemmShape>().n, 2 * 32) << "gate and up";
+  EXPECT_EQ(named(list, "up").as<GroupedGemmShape>().k, 128);
+  EXPECT_EQ(named(list, "activation").as<RowwiseShape>().cols, 32);
+  EXPECT_EQ(named(list, "down").as<GroupedGemmShape>().n, 128);
+  EXPECT_EQ(named(list, "down").as<GroupedGemmShape>().k, 32);
+  const Cost sum = cost(named(list, "finalize"));
   EXPECT_DOUBLE_EQ(sum.input_bytes, 128 * (128 * 2 + 8)) << "each pair's row and weight, once";
   EXPECT_DOUBLE_EQ(sum.output_bytes, 64 * 128 * 2);
 
@@ -102,8 +83,8 @@ TEST(MoeLayer, GathersMultipliesAndSumsTheRowsOfThisRank) {
   quantised.gated = false;
   const std::vector<Operator> other = ops::moe_layer(quantised);
   EXPECT_EQ(other.size(), list.size() + 2) << "scales, and the rows' quantisation";
-  EXPECT_EQ(named(other, "up").grouped.n, 32) << "no gate";
-  EXPECT_EQ(named(other, "permute").rowwise.dtype, Dtype::Fp8);
+  EXPECT_EQ(named(other, "up").as<GroupedGemmShape>().n, 32) << "no gate";
+  EXPECT_EQ(named(other, "permute").as<RowwiseShape>().dtype, Dtype::Fp8);
 }
 
 TEST(MoeLayer, SortsManyTokensInMoreKernels) {
@@ -116,27 +97,27 @@ TEST(MoeLayer, SortsManyTokensInMoreKernels) {
 }
 
 TEST(Cost, OfAGemmCountsWeightsInTheirOwnType) {
-  const Cost c = ops::cost(gemm({.m = 3, .n = 5, .k = 7, .dtype = Dtype::Bf16, .weight_dtype = Dtype::Int8}));
+  const Cost c = cost(gemm({.m = 3, .n = 5, .k = 7, .dtype = Dtype::Bf16, .weight_dtype = Dtype::Int8}));
   EXPECT_DOUBLE_EQ(c.weight_bytes, 5 * 7);
   EXPECT_DOUBLE_EQ(c.input_bytes, 3 * 7 * 2);
   EXPECT_EQ(c.matrix_dtype, Dtype::Bf16);
 }
 
 TEST(Cost, OfAGemmOfRotatedWeightsMayFindThemInL2) {
-  const Cost c = ops::cost(gemm({.m = 3, .n = 5, .k = 7, .weight_copies = 2}));
+  const Cost c = cost(gemm({.m = 3, .n = 5, .k = 7, .weight_copies = 2}));
   EXPECT_EQ(c.weight_bytes, 0);
   EXPECT_DOUBLE_EQ(c.input_bytes, (3 * 7 + 5 * 7) * 2);
 }
 
 TEST(Cost, OfAGemmOfActivationsReadsNoWeights) {
-  const Cost c = ops::cost(gemm(
+  const Cost c = cost(gemm(
       {.m = 3, .n = 5, .k = 7, .dtype = Dtype::Fp32, .weight_dtype = Dtype::Int8, .b_is_weight = false}));
   EXPECT_EQ(c.weight_bytes, 0);
   EXPECT_DOUBLE_EQ(c.input_bytes, (3 * 7 + 5 * 7) * 4);
 }
 
 TEST(Cost, OfAn8BitGemmWrites16BitResults) {
-  const Cost c = ops::cost(gemm({.m = 4, .n = 6, .k = 8, .dtype = Dtype::Int8, .weight_dtype = Dtype::Int8}));
+  const Cost c = cost(gemm({.m = 4, .n = 6, .k = 8, .dtype = Dtype::Int8, .weight_dtype = Dtype::Int8}));
   EXPECT_DOUBLE_EQ(c.output_bytes, 4 * 6 * 2);
   EXPECT_DOUBLE_EQ(c.input_bytes, 4 * 8);
 }
@@ -147,16 +128,16 @@ TEST(CausalShare, CountsThePairsThatTheMaskLeaves) {
     double seen = 0;
     for (int i = 0; i < q; ++i) seen += kv - q + i + 1;
     const AttentionShape a{.q_len = q, .kv_len = kv, .causal = true};
-    EXPECT_DOUBLE_EQ(ops::causal_share(a), seen / (q * kv)) << q << " x " << kv;
+    EXPECT_DOUBLE_EQ(causal_share(a), seen / (q * kv)) << q << " x " << kv;
   }
 }
 
 TEST(CausalShare, IsOneWithoutAMask) {
-  EXPECT_EQ(ops::causal_share({.q_len = 64, .kv_len = 64, .causal = false}), 1);
+  EXPECT_EQ(causal_share({.q_len = 64, .kv_len = 64, .causal = false}), 1);
 }
 
 TEST(Cost, OfFullAttentionIsTwoProductsAndFourTensors) {
-  const Cost c = ops::cost(attention(
+  const Cost c = cost(attention(
       {.batch = 2, .q_len = 8, .kv_len = 8, .heads = 4, .kv_heads = 2, .head_dim = 16, .causal = false}));
   const double scores = 2 * 4 * 8 * 8;
   EXPECT_DOUBLE_EQ(c.matrix_flops.count(), 2 * 2 * scores * 16);
@@ -167,13 +148,13 @@ TEST(Cost, OfFullAttentionIsTwoProductsAndFourTensors) {
 }
 
 TEST(Cost, OfDecodingReadsTheKvCacheFromHbm) {
-  const Cost c = ops::cost(attention({.batch = 3,
-                                      .q_len = 1,
-                                      .kv_len = 100,
-                                      .heads = 8,
-                                      .kv_heads = 2,
-                                      .head_dim = 64,
-                                      .kv_dtype = Dtype::Int8}));
+  const Cost c = cost(attention({.batch = 3,
+                                 .q_len = 1,
+                                 .kv_len = 100,
+                                 .heads = 8,
+                                 .kv_heads = 2,
+                                 .head_dim = 64,
+                                 .kv_dtype = Dtype::Int8}));
   EXPECT_DOUBLE_EQ(c.weight_bytes, 2.0 * 3 * 2 * 100 * 64);
   EXPECT_DOUBLE_EQ(c.input_bytes, 3 * 8 * 64 * 2);
   EXPECT_DOUBLE_EQ(c.matrix_flops.count(), 2.0 * 2 * 3 * 8 * 100 * 64);  // one token sees them all
@@ -184,7 +165,7 @@ TEST(Cost, OfBackwardAttentionIsFiveProducts) {
       .batch = 1, .q_len = 32, .kv_len = 32, .heads = 4, .kv_heads = 4, .head_dim = 64};
   AttentionShape backward = forward;
   backward.pass = Pass::Backward;
-  const Cost f = ops::cost(attention(forward)), b = ops::cost(attention(backward));
+  const Cost f = cost(attention(forward)), b = cost(attention(backward));
   EXPECT_DOUBLE_EQ(b.matrix_flops.count(), f.matrix_flops.count() * 2.5);
   const double tensor = 32 * 4 * 64 * 2;
   EXPECT_DOUBLE_EQ(b.input_bytes, 5 * tensor);   // Q, K, V, O, dO
@@ -193,7 +174,7 @@ TEST(Cost, OfBackwardAttentionIsFiveProducts) {
 
 /// Tensors of rows x cols elements in 16 bit that an operator moves, and its operations per element.
 struct RowwiseCase {
-  OpKind kind;
+  RowwiseKind kind;
   Pass pass;
   double reads, writes;
   double ops, special;
@@ -204,7 +185,7 @@ class RowwiseCost : public testing::TestWithParam<RowwiseCase> {};
 TEST_P(RowwiseCost, IsPerElement) {
   const RowwiseCase& w = GetParam();
   const double n = 6 * 10;
-  const Cost c = ops::cost(rowwise(w.kind, {.rows = 6, .cols = 10, .pass = w.pass}));
+  const Cost c = cost(rowwise(w.kind, {.rows = 6, .cols = 10, .pass = w.pass}));
   EXPECT_DOUBLE_EQ(c.vector_ops, w.ops * n);
   EXPECT_DOUBLE_EQ(c.special_ops, w.special * n);
   EXPECT_DOUBLE_EQ(c.input_bytes + c.weight_bytes, w.reads * n * 2);
@@ -214,24 +195,24 @@ TEST_P(RowwiseCost, IsPerElement) {
 
 constexpr Pass kForward = Pass::Forward, kBackward = Pass::Backward;
 INSTANTIATE_TEST_SUITE_P(Kinds, RowwiseCost,
-                         testing::Values(RowwiseCase{OpKind::Softmax, kForward, 1, 1, 5, 1},
-                                         RowwiseCase{OpKind::Softmax, kBackward, 2, 1, 4, 0},
-                                         RowwiseCase{OpKind::RmsNorm, kForward, 1, 1, 5, 0},
-                                         RowwiseCase{OpKind::RmsNorm, kBackward, 2, 1, 9, 0},
-                                         RowwiseCase{OpKind::LayerNorm, kForward, 1, 1, 7, 0},
-                                         RowwiseCase{OpKind::LayerNorm, kBackward, 2, 1, 11, 0},
-                                         RowwiseCase{OpKind::SwiGlu, kForward, 2, 1, 5, 2},
-                                         RowwiseCase{OpKind::SwiGlu, kBackward, 3, 2, 10, 2},
-                                         RowwiseCase{OpKind::Gelu, kForward, 1, 1, 8, 2},
-                                         RowwiseCase{OpKind::Gelu, kBackward, 2, 1, 12, 2},
-                                         RowwiseCase{OpKind::Add, kForward, 2, 1, 3, 0},
-                                         RowwiseCase{OpKind::Rope, kForward, 1, 1, 5, 0},
-                                         RowwiseCase{OpKind::Rope, kBackward, 1, 1, 5, 0},
-                                         RowwiseCase{OpKind::Embedding, kForward, 1, 1, 1, 0},
-                                         RowwiseCase{OpKind::Embedding, kBackward, 1, 1, 2, 0},
-                                         RowwiseCase{OpKind::CrossEntropy, kForward, 1, 0, 4, 1},
-                                         RowwiseCase{OpKind::CrossEntropy, kBackward, 1, 1, 4, 1},
-                                         RowwiseCase{OpKind::Copy, kForward, 1, 1, 1, 0}),
+                         testing::Values(RowwiseCase{RowwiseKind::Softmax, kForward, 1, 1, 5, 1},
+                                         RowwiseCase{RowwiseKind::Softmax, kBackward, 2, 1, 4, 0},
+                                         RowwiseCase{RowwiseKind::RmsNorm, kForward, 1, 1, 5, 0},
+                                         RowwiseCase{RowwiseKind::RmsNorm, kBackward, 2, 1, 9, 0},
+                                         RowwiseCase{RowwiseKind::LayerNorm, kForward, 1, 1, 7, 0},
+                                         RowwiseCase{RowwiseKind::LayerNorm, kBackward, 2, 1, 11, 0},
+                                         RowwiseCase{RowwiseKind::SwiGlu, kForward, 2, 1, 5, 2},
+                                         RowwiseCase{RowwiseKind::SwiGlu, kBackward, 3, 2, 10, 2},
+                                         RowwiseCase{RowwiseKind::Gelu, kForward, 1, 1, 8, 2},
+                                         RowwiseCase{RowwiseKind::Gelu, kBackward, 2, 1, 12, 2},
+                                         RowwiseCase{RowwiseKind::Add, kForward, 2, 1, 3, 0},
+                                         RowwiseCase{RowwiseKind::Rope, kForward, 1, 1, 5, 0},
+                                         RowwiseCase{RowwiseKind::Rope, kBackward, 1, 1, 5, 0},
+                                         RowwiseCase{RowwiseKind::Embedding, kForward, 1, 1, 1, 0},
+                                         RowwiseCase{RowwiseKind::Embedding, kBackward, 1, 1, 2, 0},
+                                         RowwiseCase{RowwiseKind::CrossEntropy, kForward, 1, 0, 4, 1},
+                                         RowwiseCase{RowwiseKind::CrossEntropy, kBackward, 1, 1, 4, 1},
+                                         RowwiseCase{RowwiseKind::Copy, kForward, 1, 1, 1, 0}),
                          [](const auto& test) {
                            std::string text = std::string(enum_name(test.param.kind)) + "_" +
                                               std::string(enum_name(test.param.pass));
@@ -239,42 +220,35 @@ INSTANTIATE_TEST_SUITE_P(Kinds, RowwiseCost,
                          });
 
 TEST(Cost, OfQuantizationHalvesTheBytes) {
-  const Cost c = ops::cost(rowwise(OpKind::Quantize, {.rows = 6, .cols = 10}));
+  const Cost c = cost(rowwise(RowwiseKind::Quantize, {.rows = 6, .cols = 10}));
   EXPECT_DOUBLE_EQ(c.input_bytes, 6 * 10 * 2);
   EXPECT_DOUBLE_EQ(c.output_bytes, 6 * 10);
 }
 
 TEST(Cost, OfTheOptimizerReadsAndWritesThreeFp32StatesPerParameter) {
-  const Cost c = ops::cost(rowwise(OpKind::Optimizer, {.rows = 1, .cols = 1000}));
+  const Cost c = cost(rowwise(RowwiseKind::Optimizer, {.rows = 1, .cols = 1000}));
   EXPECT_DOUBLE_EQ(c.weight_bytes, 12 * 1000);        // master weights, two moments
   EXPECT_DOUBLE_EQ(c.input_bytes, 2 * 1000);          // gradients
   EXPECT_DOUBLE_EQ(c.output_bytes, (12 + 2) * 1000);  // the states and the 16-bit weights
 }
 
 TEST(Cost, OfAnEmbeddingReadsItsTableFromHbm) {
-  const Cost c = ops::cost(rowwise(OpKind::Embedding, {.rows = 6, .cols = 10}));
+  const Cost c = cost(rowwise(RowwiseKind::Embedding, {.rows = 6, .cols = 10}));
   EXPECT_DOUBLE_EQ(c.weight_bytes, 6 * 10 * 2);
   EXPECT_EQ(c.input_bytes, 0);
 }
 
 TEST(Cost, OfAFusedResidualIsOneMoreTensorReadAndWritten) {
-  const Cost plain = ops::cost(rowwise(OpKind::RmsNorm, {.rows = 6, .cols = 10}));
-  const Cost fused = ops::cost(rowwise(OpKind::RmsNorm, {.rows = 6, .cols = 10, .residual = true}));
+  const Cost plain = cost(rowwise(RowwiseKind::RmsNorm, {.rows = 6, .cols = 10}));
+  const Cost fused = cost(rowwise(RowwiseKind::RmsNorm, {.rows = 6, .cols = 10, .residual = true}));
   EXPECT_DOUBLE_EQ(fused.input_bytes - plain.input_bytes, 6 * 10 * 2);
   EXPECT_DOUBLE_EQ(fused.output_bytes - plain.output_bytes, 6 * 10 * 2);
   EXPECT_DOUBLE_EQ(fused.vector_ops - plain.vector_ops, 6 * 10);
 }
 
 TEST(Cost, OfACollectiveIsNotTheChips) {
-  Operator o;
-  o.kind = OpKind::AllReduce;
-  o.collective.bytes = Bytes(1 << 20);
-  const Cost c = ops::cost(o);
+  const Cost c = cost(CollectiveShape{.bytes = Bytes(1 << 20), .library = {}});
   EXPECT_EQ(c.matrix_flops.count() + c.vector_ops + c.weight_bytes + c.input_bytes + c.output_bytes, 0);
-}
-
-TEST(RowwiseCostOf, AnotherKindIsABrokenInvariant) {
-  EXPECT_THROW(static_cast<void>(ops::rowwise_cost(OpKind::Gemm, Pass::Forward)), ModelError);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ using namespace xpusim::network;
 constexpr std::int64_t kMiB = 1 << 20;
 
 double send_ns(const std::string& network) {
-  Call c = test::call(OpKind::SendRecv, kMiB, 2);
+  Call c = test::call(CollectiveKind::SendRecv, kMiB, 2);
   c.group.places = {1, 4};
   return execute(c, test::network(network)).total.count() * 1e9;
 }
@@ -30,13 +30,13 @@ TEST(GoldenNetwork, AMessageThatIsStoredOnTheWay) {
 }
 
 TEST(GoldenNetwork, EveryNodeOfARingToEveryOther) {
-  const Call c = test::call(OpKind::AllGather, 16 * kMiB, 16, Algorithm::Direct);
+  const Call c = test::call(CollectiveKind::AllGather, 16 * kMiB, 16, Algorithm::Direct);
   const double ns = execute(c, test::network("ring16_store")).total.count() * 1e9;
   EXPECT_NEAR(ns, 704'116, 0.005 * 704'116);
 }
 
 TEST(GoldenNetwork, RingAllReduceInFourPartsOneAfterTheOther) {
-  const Call c = test::call(OpKind::AllReduce, kMiB / 4, 8, Algorithm::Ring);
+  const Call c = test::call(CollectiveKind::AllReduce, kMiB / 4, 8, Algorithm::Ring);
   const double ns = execute(c, test::network("astra_ring8")).total.count() * 1e9;
   EXPECT_NEAR(4 * ns, 117'780, 0.0005 * 117'780);
 }

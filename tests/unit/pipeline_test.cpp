@@ -16,7 +16,6 @@ using enum PipelineSchedule;
 
 constexpr PipelineSchedule kAll[] = {Gpipe, OneFOneB, Interleaved, ZbH1, ZbH2, ZbV, DualPipe};
 
-double d(std::int64_t x) { return static_cast<double>(x); }
 bool splits(PipelineSchedule s) { return s == ZbH1 || s == ZbH2 || s == ZbV || s == DualPipe; }
 
 /// Equal stages; `t`: of all chunks of one stage.

@@ -13,9 +13,11 @@ namespace xpusim::result {
 namespace {
 namespace fs = std::filesystem;
 
-OperatorRow row(OpKind kind, double time, std::int64_t count) {
+const Work kAdd = RowwiseShape{.kind = RowwiseKind::Add};
+
+OperatorRow row(Work work, double time, std::int64_t count) {
   OperatorRow r;
-  r.kind = kind;
+  r.op.work = std::move(work);
   r.time = Seconds(time);
   r.count = count;
   r.breakdown[Bound::Hbm] = time;
@@ -23,11 +25,11 @@ OperatorRow row(OpKind kind, double time, std::int64_t count) {
 }
 
 TEST(Classes, AddUpOperatorsByFallingTime) {
-  const auto classes = by_class({row(OpKind::Add, 1, 2), row(OpKind::Gemm, 2, 3), row(OpKind::Add, 0.5, 1)});
+  const auto classes = by_class({row(kAdd, 1, 2), row(GemmShape{}, 2, 3), row(kAdd, 0.5, 1)});
   ASSERT_EQ(classes.size(), 2U);
   EXPECT_EQ(classes[0].kind, OpKind::Gemm);
   EXPECT_EQ(classes[0].time, Seconds(6));
-  EXPECT_EQ(classes[1].kind, OpKind::Add);
+  EXPECT_EQ(classes[1].kind, kind_of(kAdd));
   EXPECT_EQ(classes[1].count, 3);
   EXPECT_EQ(classes[1].time, Seconds(2.5));
   EXPECT_EQ(classes[1].breakdown.total(), 2.5);
@@ -46,7 +48,7 @@ TEST(Json, HasTheParts) {
   r.total = Seconds(0.5);
   r.tokens = 8;
   r.breakdown[Bound::Matrix] = 0.5;
-  r.operators.push_back(row(OpKind::Gemm, 0.5, 1));
+  r.operators.push_back(row(GemmShape{}, 0.5, 1));
   const auto json = to_json({r, r});
   EXPECT_EQ(json["schema"], "xpusim.result/1");
   EXPECT_EQ(json["version"], version());

@@ -85,7 +85,7 @@ TEST(RoundTrip, OfAnOperatorOfEachKind) {
     graph.name = "x";
     Operator o;
     o.name = "first";
-    o.kind = *enum_from<OpKind>(kind);
+    o.work = work_of(*enum_from<OpKind>(kind));
     graph.sections.push_back({"s", 1, true, {o, o}, {}});
     graph.sections[0].operators[1].name = "second: '#1'";
     graph.sections[0].operators[1].after = {"first"};

@@ -12,11 +12,9 @@ using namespace xpusim::cluster;
 /// A graph whose operators take the seconds that their names are given.
 class Times {
  public:
-  Operator compute(const std::string& name, double seconds) {
-    return add(name, OpKind::Gemm, seconds, false);
-  }
+  Operator compute(const std::string& name, double seconds) { return add(name, GemmShape{}, seconds); }
   Operator collective(const std::string& name, double seconds, bool overlap) {
-    return add(name, OpKind::AllReduce, seconds, overlap);
+    return add(name, CollectiveShape{.overlap = overlap, .library = {}}, seconds);
   }
   [[nodiscard]] Schedule run(const std::vector<Section>& sections, double core_share = 0) const {
     Graph graph;
@@ -26,13 +24,9 @@ class Times {
   }
 
  private:
-  Operator add(const std::string& name, OpKind kind, double seconds, bool overlap) {
+  Operator add(const std::string& name, Work work, double seconds) {
     seconds_[name] = seconds;
-    Operator o;
-    o.name = name;
-    o.kind = kind;
-    o.collective.overlap = overlap;
-    return o;
+    return {name, std::move(work), {}};
   }
   std::map<std::string, double> seconds_;
 };
@@ -140,7 +134,7 @@ TEST(Schedule, WaitsForTheLatestOfSeveral) {
 }
 
 Operator within(Operator o, RankGroup group) {
-  o.collective.group = group;
+  o.as<CollectiveShape>().group = group;
   return o;
 }
 

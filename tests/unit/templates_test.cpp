@@ -5,7 +5,7 @@
 #include "support/round_chip.h"
 #include "support/shipped.h"
 #include "xpusim/core/error.h"
-#include "xpusim/ops/cost.h"
+#include "xpusim/operators/operator.h"
 
 namespace {
 
@@ -27,8 +27,7 @@ std::string why_not(const F& f) {
 
 Operator gemm(std::int64_t m, std::int64_t n, std::int64_t k) {
   Operator o;
-  o.kind = OpKind::Gemm;
-  o.gemm = {.m = m, .n = n, .k = k};
+  o.work = GemmShape{.m = m, .n = n, .k = k};
   return o;
 }
 
@@ -92,16 +91,17 @@ TEST(Candidates, ComeInAFixedOrderAndTheCheapestFirstOneWins) {
 
 TEST(Candidates, ExistForEveryKindOnEveryShippedChip) {
   for (const ChipSpec& c : test::chips()) {
-    for (int kind = 0; !is_collective(static_cast<OpKind>(kind)); ++kind) {
-      Operator o;
-      o.kind = static_cast<OpKind>(kind);
-      o.gemm.dtype = o.gemm.weight_dtype = o.attention.dtype = o.attention.kv_dtype = test::half_type(c);
-      o.grouped.dtype = o.grouped.weight_dtype = test::half_type(c);
-      EXPECT_FALSE(candidates(o, c).empty()) << c.id << " " << kind;
-    }
+    const Dtype half = test::half_type(c);
+    std::vector<Work> works = {GemmShape{.dtype = half, .weight_dtype = half},
+                               AttentionShape{.dtype = half, .kv_dtype = half},
+                               GroupedGemmShape{.dtype = half, .weight_dtype = half}};
+    for (std::size_t kind = 0; kind < kRowwiseKindNames.size(); ++kind)
+      works.emplace_back(RowwiseShape{.kind = static_cast<RowwiseKind>(kind)});
+    for (const Work& work : works)
+      EXPECT_FALSE(candidates({"x", work, {}}, c).empty()) << c.id << " " << enum_name(kind_of(work));
     for (const auto& [dtype, unused] : c.matrix.flops_per_cycle) {
       Operator o = gemm(1, 8192, 8192);
-      o.gemm.dtype = o.gemm.weight_dtype = dtype;
+      o.as<GemmShape>().dtype = o.as<GemmShape>().weight_dtype = dtype;
       EXPECT_FALSE(candidates(o, c).empty()) << c.id << " " << name(dtype);
     }
   }
@@ -114,15 +114,14 @@ TEST(Candidates, SayWhyNothingFits) {
   EXPECT_TRUE(says(gemms, "round")) << gemms;
   EXPECT_TRUE(says(gemms, "accumulators")) << gemms;
   Operator o;
-  o.kind = OpKind::Attention;
-  o.attention = {.q_len = 128, .kv_len = 128, .heads = 8, .kv_heads = 8};
+  o.work = AttentionShape{.q_len = 128, .kv_len = 128, .heads = 8, .kv_heads = 8};
   const std::string attention = why_not([&] { static_cast<void>(candidates(o, c)); });
   EXPECT_TRUE(says(attention, "accumulators")) << attention;
 }
 
 TEST(Candidates, NeedAMatrixRate) {
   Operator o = gemm(64, 64, 64);
-  o.gemm.dtype = Dtype::Fp8;
+  o.as<GemmShape>().dtype = Dtype::Fp8;
   const std::string text = why_not([&] { static_cast<void>(candidates(o, round_chip())); });
   EXPECT_TRUE(says(text, "round has no fp8 matrix rate (it has bf16, int8)")) << text;
 }
@@ -198,13 +197,8 @@ TEST(AttentionProgram, SoftmaxThatDoesNotHideHoldsTheMatrixEngine) {
   c.attention.softmax_overlap = 1;
   const double hidden = busy(Engine::Matrix);
   c.attention.softmax_overlap = 0;
-  const ops::Cost cost = ops::cost([&] {
-    Operator o;
-    o.kind = OpKind::Attention;
-    o.attention = a;
-    return o;
-  }());
-  EXPECT_GE(busy(Engine::Matrix) - hidden, cost.special_ops / c.vector.special_per_cycle.count());
+  const Cost work = cost(a);
+  EXPECT_GE(busy(Engine::Matrix) - hidden, work.special_ops / c.vector.special_per_cycle.count());
   c.vector.exchange = Exchange::L2;  // engines of their own
   const double apart = busy(Engine::Matrix);
   c.attention.softmax_overlap = 1;
@@ -224,18 +218,14 @@ TEST(GemmProgram, OfFewRowsIsComputedTransposedWhereThatPadsLess) {
 TEST(RowwiseProgram, CutsEqualBlocksInWholeWaves) {
   for (const ChipSpec& c : test::chips())
     for (const std::int64_t rows : {1000, 4096, 50000}) {
-      Operator o;
-      o.kind = OpKind::SwiGlu;
-      o.rowwise = {.rows = rows, .cols = 8192};
+      const RowwiseShape o{.kind = RowwiseKind::SwiGlu, .rows = rows, .cols = 8192};
       EXPECT_EQ(block_count(rowwise_program(o, c)) % c.cores.count, 0) << c.id << " " << rows;
     }
 }
 
 TEST(RowwiseProgram, FillsAllCores) {
   for (const ChipSpec& c : test::chips()) {
-    Operator o;
-    o.kind = OpKind::RmsNorm;
-    o.rowwise = {.rows = 4096, .cols = 8192};
+    const RowwiseShape o{.kind = RowwiseKind::RmsNorm, .rows = 4096, .cols = 8192};
     EXPECT_GE(block_count(rowwise_program(o, c)), 4 * c.cores.count) << c.id;
   }
 }

@@ -15,8 +15,6 @@ namespace {
 using ops::Chunk;
 using ops::TrainingPlan;
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 TrainingPlan plan_of(const ModelSpec& m, const ScenarioSpec& s, const StackSpec& stack = plain_stack()) {
   const ParallelismSpec& p = s.parallelism;
   return ops::resolve_training(m, s, stack, p.tp * p.cp * p.pp * std::max<std::int64_t>(1, p.dp));
@@ -119,7 +117,7 @@ TEST(TrainingPasses, ExpertRanksKeepTheWorkAndDivideTheWeights) {
   const Chunk all = ops::chunks_of(m, alone).front();
   EXPECT_DOUBLE_EQ(ops::parameters_of(all, m, shared).experts * 8, ops::parameters_of(all, m, alone).experts);
   const auto exchanges = [](const Operator& o) {
-    return is_collective(o.kind) && o.collective.group == RankGroup::Expert ? 1.0 : 0.0;
+    return is_collective(o) && o.as<CollectiveShape>().group == RankGroup::Expert ? 1.0 : 0.0;
   };
   EXPECT_EQ(sum_over(passes(m, alone, plain_stack()), exchanges), 0);
   // Forward: there and back. Backward: the same the other way round.
@@ -130,7 +128,7 @@ TEST(TrainingPasses, OfOneRankCommunicateNothing) {
   for (const ModelSpec& m : {model("llama31_8b"), mixture(), model("gpt3_175b")}) {
     const ScenarioSpec s = training_scenario(2, 1, 256);
     EXPECT_EQ(sum_over(passes(m, plan_of(m, s), plain_stack()),
-                       [](const Operator& o) { return is_collective(o.kind) ? 1.0 : 0.0; }),
+                       [](const Operator& o) { return is_collective(o) ? 1.0 : 0.0; }),
               0);
   }
 }
@@ -142,27 +140,27 @@ TEST(TrainingPasses, ATensorGroupSumsTwiceALayerEachWay) {
   s.parallelism.sequence_parallel = Toggle::Off;
   const double layers = d(m.layers);
   // Each way 2 a layer; forward also the embedding and the loss's row sums, backward the head.
-  EXPECT_EQ(count(passes(m, plan_of(m, s), plain_stack()), OpKind::AllReduce), 4 * layers + 3);
+  EXPECT_EQ(count(passes(m, plan_of(m, s), plain_stack()), CollectiveKind::AllReduce), 4 * layers + 3);
   s.parallelism.sequence_parallel = Toggle::On;
   const auto spread = passes(m, plan_of(m, s), plain_stack());
-  EXPECT_EQ(count(spread, OpKind::AllReduce), 1);
+  EXPECT_EQ(count(spread, CollectiveKind::AllReduce), 1);
   // A sum becomes a scatter here and a gather there; weight gradients gather their inputs once more.
-  EXPECT_EQ(count(spread, OpKind::ReduceScatter), 4 * layers + 2);
-  EXPECT_EQ(count(spread, OpKind::AllGather), 6 * layers + 2);
+  EXPECT_EQ(count(spread, CollectiveKind::ReduceScatter), 4 * layers + 2);
+  EXPECT_EQ(count(spread, CollectiveKind::AllGather), 6 * layers + 2);
 }
 
 TEST(TrainingPasses, OfEightBitsQuantiseTheirOperands) {
   const ModelSpec m = model("llama31_8b");
   ScenarioSpec s = training_scenario(1, 1, 256);
   const auto in_8bit = [](const Operator& o) {
-    return o.kind == OpKind::Gemm && size_of(o.gemm.dtype) == 1 ? 1.0 : 0.0;
+    return o.is<GemmShape>() && size_of(o.as<GemmShape>().dtype) == 1 ? 1.0 : 0.0;
   };
-  EXPECT_EQ(count(passes(m, plan_of(m, s), plain_stack()), OpKind::Quantize), 0);
+  EXPECT_EQ(count(passes(m, plan_of(m, s), plain_stack()), RowwiseKind::Quantize), 0);
   EXPECT_EQ(sum_over(passes(m, plan_of(m, s), plain_stack()), in_8bit), 0);
   s.precision.activations = Dtype::Fp8;
   const auto low = passes(m, plan_of(m, s), plain_stack());
-  EXPECT_EQ(count(low, OpKind::Quantize), 8 * d(m.layers));  // inputs and gradients of four products
-  EXPECT_EQ(sum_over(low, in_8bit), 12 * d(m.layers));       // the head stays in 16 bits
+  EXPECT_EQ(count(low, RowwiseKind::Quantize), 8 * d(m.layers));  // inputs and gradients of four products
+  EXPECT_EQ(sum_over(low, in_8bit), 12 * d(m.layers));            // the head stays in 16 bits
 }
 
 TEST(TrainingPasses, NameEachOperatorOfASectionOnce) {
@@ -255,10 +253,11 @@ TEST(Chunks, HoldEveryParameterOnce) {
 
 // ---- gradients
 
-double bytes_of(const std::vector<Operator>& list, OpKind kind, RankGroup group) {
+double bytes_of(const std::vector<Operator>& list, CollectiveKind kind, RankGroup group) {
   double sum = 0;
   for (const Operator& o : list)
-    if (o.kind == kind && o.collective.group == group) sum += d(o.collective.bytes.count());
+    if (is_kind(o, kind) && o.as<CollectiveShape>().group == group)
+      sum += d(o.as<CollectiveShape>().bytes.count());
   return sum;
 }
 
@@ -269,16 +268,16 @@ TEST(GradientExchange, FollowsTheSharding) {
   s.parallelism.dp = 8;
   const ops::ChunkParameters p{1e6, 0};
   const auto exchange = [&] { return ops::gradient_exchange(p, plan_of(m, s), stack); };
-  EXPECT_EQ(bytes_of(exchange().gradients, OpKind::AllReduce, RankGroup::Data), 4e6);
+  EXPECT_EQ(bytes_of(exchange().gradients, CollectiveKind::AllReduce, RankGroup::Data), 4e6);
   EXPECT_TRUE(exchange().weights.empty());
   for (const Sharding sharding : {Sharding::Zero1, Sharding::Zero2}) {
     s.training.sharding = sharding;
-    EXPECT_EQ(bytes_of(exchange().gradients, OpKind::ReduceScatter, RankGroup::Shard), 4e6);
-    EXPECT_EQ(bytes_of(exchange().weights, OpKind::AllGather, RankGroup::Shard), 2e6);
+    EXPECT_EQ(bytes_of(exchange().gradients, CollectiveKind::ReduceScatter, RankGroup::Shard), 4e6);
+    EXPECT_EQ(bytes_of(exchange().weights, CollectiveKind::AllGather, RankGroup::Shard), 2e6);
     EXPECT_EQ(exchange().gradients.size() + exchange().weights.size(), 2U);
   }
   s.training.sharding_group = 4;  // two copies, each of 4 replicas
-  EXPECT_EQ(bytes_of(exchange().gradients, OpKind::AllReduce, RankGroup::Copy), 1e6);
+  EXPECT_EQ(bytes_of(exchange().gradients, CollectiveKind::AllReduce, RankGroup::Copy), 1e6);
   s.training.sharding = Sharding::Zero3;
   EXPECT_EQ(exchange().gradients.size(), 1U) << "layers exchange as they go";
   s.parallelism.dp = 1;
@@ -295,8 +294,8 @@ TEST(GradientExchange, OfExpertsSparesTheRanksThatHoldOthers) {
   s.parallelism.etp = 1;
   const TrainingPlan plan = plan_of(m, s);
   EXPECT_EQ(plan.groups.extent(RankGroup::ExpertData).ranks, 2);
-  EXPECT_EQ(bytes_of(ops::gradient_exchange({1e6, 2e6}, plan, plain_stack()).gradients, OpKind::AllReduce,
-                     RankGroup::ExpertData),
+  EXPECT_EQ(bytes_of(ops::gradient_exchange({1e6, 2e6}, plan, plain_stack()).gradients,
+                     CollectiveKind::AllReduce, RankGroup::ExpertData),
             8e6);
 }
 
@@ -306,8 +305,9 @@ TEST(Optimizer, StepsEachParameterOnceOverTheReplicasThatShareIt) {
   s.parallelism.dp = 8;
   const auto stepped = [&] {
     const Graph g = ops::optimizer_graph({8e6, 0}, plan_of(m, s), plain_stack());
-    return sum_over({g},
-                    [](const Operator& o) { return o.kind == OpKind::Optimizer ? d(o.rowwise.cols) : 0.0; });
+    return sum_over({g}, [](const Operator& o) {
+      return is_kind(o, RowwiseKind::Optimizer) ? d(o.as<RowwiseShape>().cols) : 0.0;
+    });
   };
   EXPECT_EQ(stepped(), 8e6);
   s.training.sharding = Sharding::Zero1;

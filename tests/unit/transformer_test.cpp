@@ -6,19 +6,17 @@
 
 #include "support/shipped.h"
 #include "xpusim/core/error.h"
-#include "xpusim/ops/cost.h"
+#include "xpusim/operators/operator.h"
 
 namespace {
 
 using namespace xpusim;
 using ops::Parallelism;
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 double matrix_flops(const Graph& graph) {
   double sum = 0;
   for (const Section& s : graph.sections)
-    for (const Operator& o : s.operators) sum += ops::cost(o).matrix_flops.count() * d(s.repeat);
+    for (const Operator& o : s.operators) sum += cost(o).matrix_flops.count() * d(s.repeat);
   return sum;
 }
 
@@ -29,10 +27,11 @@ const Operator* find(const Graph& graph, const std::string& name) {
   return nullptr;
 }
 
-std::size_t count(const Graph& graph, OpKind kind) {
+template <class Kind>
+std::size_t count(const Graph& graph, Kind kind) {
   std::size_t n = 0;
   for (const Section& s : graph.sections)
-    for (const Operator& o : s.operators) n += o.kind == kind ? static_cast<std::size_t>(s.repeat) : 0;
+    for (const Operator& o : s.operators) n += is_kind(o, kind) ? static_cast<std::size_t>(s.repeat) : 0;
   return n;
 }
 
@@ -164,22 +163,23 @@ TEST(BuildGraph, MoreTensorRanksThanKvHeadsKeepOneEach) {
   const Graph graph = ops::build_graph(m, decode(4, 100), {16, 1});
   const Operator* attention = find(graph, "attention");
   ASSERT_NE(attention, nullptr);
-  EXPECT_EQ(attention->attention.heads, 64 / 16);
-  EXPECT_EQ(attention->attention.kv_heads, 1);
+  EXPECT_EQ(attention->as<AttentionShape>().heads, 64 / 16);
+  EXPECT_EQ(attention->as<AttentionShape>().kv_heads, 1);
 }
 
 TEST(BuildGraph, OneRankCommunicatesNothing) {
   const ModelSpec m = test::model("llama31_8b");
   for (const ScenarioSpec& s : {prefill(2, 256), decode(2, 256)})
-    for (const OpKind kind : {OpKind::AllReduce, OpKind::AllGather, OpKind::ReduceScatter, OpKind::AllToAll})
+    for (const CollectiveKind kind : {CollectiveKind::AllReduce, CollectiveKind::AllGather,
+                                      CollectiveKind::ReduceScatter, CollectiveKind::AllToAll})
       EXPECT_EQ(count(ops::build_graph(m, s, {1, 1}), kind), 0U);
 }
 
 TEST(BuildGraph, ATensorGroupReducesTwiceALayerAndOnceTheEmbedding) {
   const ModelSpec m = test::model("llama31_8b");
   const Graph graph = ops::build_graph(m, prefill(2, 256), {4, 1});
-  EXPECT_EQ(count(graph, OpKind::AllReduce), static_cast<std::size_t>(2 * m.layers + 1));
-  EXPECT_EQ(find(graph, "reduce_ffn")->collective.bytes.count(), 2 * 256 * m.hidden * 2);
+  EXPECT_EQ(count(graph, CollectiveKind::AllReduce), static_cast<std::size_t>(2 * m.layers + 1));
+  EXPECT_EQ(find(graph, "reduce_ffn")->as<CollectiveShape>().bytes.count(), 2 * 256 * m.hidden * 2);
   EXPECT_EQ(graph.groups.tensor, 4);
 }
 
@@ -188,20 +188,21 @@ TEST(BuildGraph, QuantisesTheActivationsOfEightBitProducts) {
   ScenarioSpec s = prefill(1, 128);
   s.precision = {Dtype::Fp8, Dtype::Fp8, Dtype::Bf16};
   const Graph graph = ops::build_graph(m, s, {1, 1});
-  EXPECT_EQ(find(graph, "qkv")->gemm.dtype, Dtype::Fp8);
-  EXPECT_EQ(find(graph, "attention")->attention.dtype, Dtype::Bf16);
+  EXPECT_EQ(find(graph, "qkv")->as<GemmShape>().dtype, Dtype::Fp8);
+  EXPECT_EQ(find(graph, "attention")->as<AttentionShape>().dtype, Dtype::Bf16);
   ASSERT_NE(find(graph, "quantize_qkv"), nullptr);
   s.precision = {Dtype::Int8, Dtype::Bf16, Dtype::Bf16};  // weights alone
   const Graph weights = ops::build_graph(m, s, {1, 1});
   EXPECT_EQ(find(weights, "quantize_qkv"), nullptr);
-  EXPECT_EQ(find(weights, "qkv")->gemm.weight_dtype, Dtype::Int8);
+  EXPECT_EQ(find(weights, "qkv")->as<GemmShape>().weight_dtype, Dtype::Int8);
 }
 
 TEST(BuildGraph, FollowsTheModelsNormsAndPositions) {
   const Graph gpt = ops::build_graph(test::model("gpt3_175b"), prefill(1, 128), {1, 1});
-  EXPECT_EQ(count(gpt, OpKind::RmsNorm) + count(gpt, OpKind::Rope) + count(gpt, OpKind::SwiGlu), 0U);
-  EXPECT_GT(count(gpt, OpKind::LayerNorm), 0U);
-  EXPECT_GT(count(gpt, OpKind::Gelu), 0U);
+  EXPECT_EQ(
+      count(gpt, RowwiseKind::RmsNorm) + count(gpt, RowwiseKind::Rope) + count(gpt, RowwiseKind::SwiGlu), 0U);
+  EXPECT_GT(count(gpt, RowwiseKind::LayerNorm), 0U);
+  EXPECT_GT(count(gpt, RowwiseKind::Gelu), 0U);
   EXPECT_NE(find(gpt, "add_positions"), nullptr);
   const Graph qwen = ops::build_graph(test::model("qwen3_32b"), prefill(1, 128), {1, 1});
   EXPECT_NE(find(qwen, "qk_norm"), nullptr);

@@ -68,10 +68,10 @@ TEST(MeasuredSet, RefusesAHugeFile) {
 
 TEST(MeasuredSet, ReadsTheRotationOfWeights) {
   const std::string rows = "m,n,k,time_us\n8,16,32,4.5\n";
-  EXPECT_EQ(set_of(kHead + rows).rows.front().op->gemm.weight_copies, 5);
-  EXPECT_EQ(set_of("# weight_copies=3\n" + kHead + rows).rows.front().op->gemm.weight_copies, 3);
+  EXPECT_EQ(set_of(kHead + rows).rows.front().op->as<GemmShape>().weight_copies, 5);
+  EXPECT_EQ(set_of("# weight_copies=3\n" + kHead + rows).rows.front().op->as<GemmShape>().weight_copies, 3);
   const MeasuredSet timed = set_of(kHead + "m,n,k,time_us,timing\n8,16,32,4.5,eager\n");
-  EXPECT_EQ(timed.rows.front().op->gemm.weight_copies, 0);
+  EXPECT_EQ(timed.rows.front().op->as<GemmShape>().weight_copies, 0);
   EXPECT_EQ(timed.rows.front().launch, Launch::Eager);
 }
 
@@ -79,7 +79,7 @@ TEST(MeasuredSet, ReadsLatentAttention) {
   const MeasuredSet s = set_of(
       "# chip=h100_sxm op=mla_decode\n"
       "mla_dtype,kv_cache_dtype,num_heads,batch_size,isl,step,time_us\nbfloat16,fp8,16,4,1,99,20\n");
-  const AttentionShape& a = s.rows.front().op->attention;
+  const AttentionShape& a = s.rows.front().op->as<AttentionShape>();
   EXPECT_TRUE(a.latent);
   EXPECT_EQ(a.kv_len, 100);
   EXPECT_EQ(a.kv_heads, 1);
@@ -97,19 +97,19 @@ TEST(MeasuredSet, QuantisesForALatentCacheOfFewerBits) {
         .rows.front();
   };
   const Measurement wide = call("bfloat16"), narrow = call("fp8");
-  EXPECT_FALSE(wide.op->attention.decodes()) << "one token, but a prompt";
-  EXPECT_EQ(wide.op->attention.dtype, Dtype::Bf16);
-  EXPECT_EQ(narrow.op->attention.dtype, Dtype::Fp8);
+  EXPECT_FALSE(wide.op->as<AttentionShape>().decodes()) << "one token, but a prompt";
+  EXPECT_EQ(wide.op->as<AttentionShape>().dtype, Dtype::Bf16);
+  EXPECT_EQ(narrow.op->as<AttentionShape>().dtype, Dtype::Fp8);
   ASSERT_EQ(narrow.before.size(), wide.before.size() + 1);
-  EXPECT_EQ(narrow.before.back().kind, OpKind::Quantize);
-  EXPECT_EQ(narrow.before.back().rowwise.cols, 16 * (192 + 192 + 128));
+  EXPECT_EQ(narrow.before.back().as<RowwiseShape>().kind, RowwiseKind::Quantize);
+  EXPECT_EQ(narrow.before.back().as<RowwiseShape>().cols, 16 * (192 + 192 + 128));
 }
 
 TEST(MeasuredSet, ReadsTheScaleKernelOfALinearLayerInFp8) {
   const std::string head = "# chip=h100_sxm op=gemm_fp8\nm,n,k,time_us";
   const Measurement linear = set_of(head + "\n8,16,32,4.5\n").rows.front();
   ASSERT_EQ(linear.before.size(), 1U);
-  EXPECT_EQ(linear.before.front().rowwise.rows * linear.before.front().rowwise.cols, 1);
+  EXPECT_EQ(linear.before.front().as<RowwiseShape>().rows * linear.before.front().as<RowwiseShape>().cols, 1);
   EXPECT_TRUE(set_of(head + ",timing\n8,16,32,4.5,kernel\n").rows.front().before.empty());
 }
 
@@ -122,7 +122,7 @@ TEST(MeasuredSet, ReadsOneRanksLayerOfExperts) {
   const MeasuredSet s = set_of(kMoe + "fp8,2,4096,1536,8,128,2,4,balanced,30\n");
   const Measurement& m = s.rows.front();
   EXPECT_EQ(m.op->name, "up");
-  const GroupedGemmShape& g = m.op->grouped;
+  const GroupedGemmShape& g = m.op->as<GroupedGemmShape>();
   EXPECT_EQ(g.groups, 32);
   EXPECT_EQ(g.active, 4);
   EXPECT_EQ(g.m, 4);
@@ -156,8 +156,8 @@ TEST(MeasuredSet, SkipsFormatsOfWeightsWithoutAModel) {
 TEST(MeasuredSet, ReadsGroupedProducts) {
   const std::string head = "# chip=ascend_910b2 op=moe\nop,groups,m_total,n,k,dtype,time_us,timing\n";
   const MeasuredSet s = set_of(head + "grouped_gemm,32,1024,4096,1024,fp16,184,kernel\n");
-  EXPECT_EQ(s.rows.front().op->grouped.groups, 32);
-  EXPECT_EQ(s.rows.front().op->grouped.m, 1024);
+  EXPECT_EQ(s.rows.front().op->as<GroupedGemmShape>().groups, 32);
+  EXPECT_EQ(s.rows.front().op->as<GroupedGemmShape>().m, 1024);
   EXPECT_EQ(s.rows.front().launch, Launch::Kernel);
   EXPECT_EQ(set_of(head + "topk,32,1024,4096,1024,fp16,184,kernel\n").rows.front().skipped,
             "no model of topk");
@@ -178,7 +178,7 @@ TEST(Replay, AddsTheKernelsAroundTheExpertsProducts) {
 
 TEST(MeasuredSet, ReadsShapesOfRowwiseOperators) {
   const std::string head = "# chip=ascend_910c op=vector\nop,shape,dtype,time_us\n";
-  const RowwiseShape w = set_of(head + "swiglu,16x3200,bf16,5\n").rows.front().op->rowwise;
+  const RowwiseShape w = set_of(head + "swiglu,16x3200,bf16,5\n").rows.front().op->as<RowwiseShape>();
   EXPECT_EQ(w.rows, 16);
   EXPECT_EQ(w.cols, 1600) << "gate and up are its inputs";
   for (const std::string bad : {"16", "16x", "x16", "0x16", "16x-1", "1x2x3x4", "99999999999x1"})
@@ -246,12 +246,11 @@ TEST(ErrorBand, IsTheChipsOwnElseItsFamilysElseAny) {
 
 TEST(ErrorBand, NamesWhatLiesOutsideTheMeasuredRange) {
   const AccuracyTable t = table();
-  Operator o;
-  o.kind = OpKind::Gemm;
-  o.gemm.m = 64;
-  EXPECT_EQ(outside_validated(t.classes.front(), o), "");
-  o.gemm.m = 65;
-  EXPECT_EQ(outside_validated(t.classes.front(), o), "m 65 (measured: 1 to 64)");
+  const auto outside = [&](std::int64_t m) {
+    return outside_validated(t.classes.front(), accuracy_extents(GemmShape{.m = m}));
+  };
+  EXPECT_EQ(outside(64), "");
+  EXPECT_EQ(outside(65), "m 65 (measured: 1 to 64)");
 }
 
 TEST(ErrorBand, OfEveryShippedChipIsKnownForGemms) {
@@ -270,7 +269,7 @@ TEST(MeasuredCollectives, CountElementsOrBytesAsTheirKindDoes) {
   const auto node = interpret_collectives(parse_csv(kNode + "alltoall,half,8,512,7.7\n", "n.csv"));
   ASSERT_EQ(node.rows.size(), 1U);
   EXPECT_EQ(node.system, "h100_sxm");
-  EXPECT_EQ(node.rows[0].call.kind, OpKind::AllToAll);
+  EXPECT_EQ(node.rows[0].call.kind, CollectiveKind::AllToAll);
   EXPECT_EQ(node.rows[0].call.size, Bytes(1024));
   const std::string head =
       "# system=atlas_800_a3\nop,ranks,ranks_per_node,message_bytes,time_us,bus_bandwidth,link,note\n";

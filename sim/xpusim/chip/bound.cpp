@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "xpusim/chip/kernel.h"
-#include "xpusim/ops/cost.h"
 
 namespace xpusim::chip {
 namespace {
@@ -17,8 +16,6 @@ using mapping::kNone;
 using mapping::Step;
 using mapping::StepKind;
 using mapping::TileProgram;
-
-double d(std::int64_t x) { return static_cast<double>(x); }
 
 /// What limits a block whose busiest engine is `engine`.
 Bound bound_of(Engine engine) {
@@ -223,7 +220,7 @@ double busiest_core(const TileProgram& p, double sum, double shortest, double lo
 }  // namespace
 
 Seconds lower_bound(const Operator& o, const ChipSpec& chip) {
-  const ops::Cost c = ops::cost(o);
+  const Cost c = cost(o);
   const double cores = d(chip.cores.count);
   const double units = cores * d(chip.vector.units_per_core);
   double cycles = 0;
@@ -231,8 +228,9 @@ Seconds lower_bound(const Operator& o, const ChipSpec& chip) {
     cycles = c.matrix_flops.count() / (matrix_rate(chip, c.matrix_dtype).count() * cores);
   cycles = std::max({cycles, c.vector_ops / (chip.vector.ops_per_cycle.count() * units),
                      c.special_ops / (chip.vector.special_per_cycle.count() * units)});
-  const double fraction = o.kind == OpKind::GroupedGemm && o.grouped.groups > 1 ? chip.moe.hbm_fraction
-                                                                                : chip.hbm.achieved_fraction;
+  const double fraction = o.is<GroupedGemmShape>() && o.as<GroupedGemmShape>().groups > 1
+                              ? chip.moe.hbm_fraction
+                              : chip.hbm.achieved_fraction;
   return Seconds(
       std::max(cycles / chip.clock.max.count(), c.weight_bytes / (chip.hbm.bandwidth * fraction).count()));
 }
@@ -313,9 +311,9 @@ BytesPerSecond achieved_hbm(const TileProgram& p, const ChipSpec& chip) {
   return chip.hbm.bandwidth * p.hbm_fraction.value_or(chip.hbm.achieved_fraction);
 }
 
-Seconds launch_overhead(const ChipSpec& chip, Launch launch, OpKind kind) {
+Seconds launch_overhead(const ChipSpec& chip, Launch launch, const Operator& op) {
   const OverheadSpec& o = chip.overheads;
-  const Seconds start = is_rowwise(kind) ? o.vector_start : o.kernel_start;
+  const Seconds start = is_rowwise(op) ? o.vector_start : o.kernel_start;
   switch (launch) {
     case Launch::Graph:
       return start + o.graph_node;

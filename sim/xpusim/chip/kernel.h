@@ -7,9 +7,9 @@
 #include "xpusim/core/breakdown.h"
 #include "xpusim/core/units.h"
 #include "xpusim/mapping/tile_program.h"
+#include "xpusim/operators/operator.h"
 #include "xpusim/spec/chip.h"
 #include "xpusim/spec/fidelity.h"
-#include "xpusim/spec/graph.h"
 #include "xpusim/spec/scenario.h"
 
 /// How long one operator takes on one die: the closed form (bound), the event-driven execution (tile), the
@@ -56,7 +56,7 @@ struct KernelTime {
 /// HBM bandwidth that a program's streams reach.
 [[nodiscard]] BytesPerSecond achieved_hbm(const mapping::TileProgram&, const ChipSpec&);
 
-[[nodiscard]] Seconds launch_overhead(const ChipSpec&, Launch, OpKind);
+[[nodiscard]] Seconds launch_overhead(const ChipSpec&, Launch, const Operator&);
 
 /// Times operators of one chip: maps each to its best program and keeps the result, so that equal operators
 /// are computed once.
@@ -74,10 +74,7 @@ class Estimator {
   Fidelity fidelity_;
   Launch launch_;
   bool with_spans_;
-  std::map<std::string, KernelTime> known_;  ///< by what decides the time: kind and shape
+  std::map<Work, KernelTime> known_;
 };
-
-/// Kind and shape of an operator, as text: equal for operators that take equal time.
-[[nodiscard]] std::string content_key(const Operator&);
 
 }  // namespace xpusim::chip

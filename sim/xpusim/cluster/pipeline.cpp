@@ -9,8 +9,6 @@
 
 namespace xpusim::cluster {
 namespace {
-
-double d(std::int64_t x) { return static_cast<double>(x); }
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
 struct Pass {

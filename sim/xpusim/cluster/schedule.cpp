@@ -81,8 +81,9 @@ class Player {
     for (std::size_t i = 0; i < runs_.size(); ++i) {
       const Operator& o = graph.sections[runs_[i].section].operators[runs_[i].index];
       queue_[runs_[i].stream].push_back(i);
-      is_collective_.push_back(is_collective(o.kind));
-      groups_.push_back(static_cast<std::size_t>(o.collective.group));
+      const auto* collective = std::get_if<CollectiveShape>(&o.work);
+      is_collective_.push_back(collective != nullptr);
+      groups_.push_back(collective != nullptr ? static_cast<std::size_t>(collective->group) : 0);
     }
   }
 
@@ -169,8 +170,8 @@ class Player {
 }  // namespace
 
 std::uint8_t stream_of(const Operator& o) {
-  if (!is_collective(o.kind) || !o.collective.overlap) return kComputeStream;
-  return static_cast<std::uint8_t>(1 + static_cast<std::size_t>(o.collective.group));
+  if (!is_collective(o) || !o.as<CollectiveShape>().overlap) return kComputeStream;
+  return static_cast<std::uint8_t>(1 + static_cast<std::size_t>(o.as<CollectiveShape>().group));
 }
 
 Schedule schedule(const Graph& graph, const OperatorTime& time, double core_share) {

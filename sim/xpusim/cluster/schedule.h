@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "xpusim/core/units.h"
-#include "xpusim/spec/graph.h"
+#include "xpusim/operators/graph.h"
 
 /// When the operators of one rank run: in order on the compute stream, and on one stream for the overlapped
 /// collectives of each kind of group.

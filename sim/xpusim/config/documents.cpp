@@ -156,8 +156,8 @@ void check_scenario(const ScenarioSpec& s, Reader& r) {
 
 /// `path`: of the operator's members, with the dot.
 void check_attention(const Operator& o, const std::string& path, Reader& r) {
-  if (o.kind != OpKind::Attention) return;
-  const AttentionShape& a = o.attention;
+  if (!o.is<AttentionShape>()) return;
+  const AttentionShape& a = o.as<AttentionShape>();
   check_heads(a.heads, a.kv_heads, path, r);
   if (a.q_len > a.kv_len)
     r.report_conflict({path + "kv_len", path + "q_len"},
@@ -170,11 +170,11 @@ constexpr std::int64_t kMostSerialRows = 1 << 20;
 
 /// Every active group has a row, and no more are active than there are.
 void check_groups(const Operator& o, const std::string& path, Reader& r) {
-  if (o.kind == OpKind::MoeDescribe && o.rowwise.rows > kMostSerialRows)
-    r.report_conflict({path + "rows"}, fmt::format("{} groups", o.rowwise.rows),
+  if (is_kind(o, RowwiseKind::MoeDescribe) && o.as<RowwiseShape>().rows > kMostSerialRows)
+    r.report_conflict({path + "rows"}, fmt::format("{} groups", o.as<RowwiseShape>().rows),
                       fmt::format("at most {}", kMostSerialRows));
-  if (o.kind != OpKind::GroupedGemm) return;
-  const GroupedGemmShape& g = o.grouped;
+  if (!o.is<GroupedGemmShape>()) return;
+  const GroupedGemmShape& g = o.as<GroupedGemmShape>();
   const std::int64_t most = std::min(g.groups, g.m);
   if (g.active > most)
     r.report_conflict({path + "active", path + "m", path + "groups"},
@@ -194,7 +194,7 @@ void check_groups(const Operator& o, const std::string& path, Reader& r) {
 void check_awaited(const Section& section, const std::string& path, Reader& r) {
   std::vector<std::string_view> beside;
   for (const Operator& o : section.operators)
-    if (is_collective(o.kind) && o.collective.overlap) beside.push_back(o.name);
+    if (is_collective(o) && o.as<CollectiveShape>().overlap) beside.push_back(o.name);
   for (std::size_t k = 0; k < section.awaited.size(); ++k) {
     const std::string& name = section.awaited[k];
     if (std::find(beside.begin(), beside.end(), name) != beside.end()) continue;

@@ -6,9 +6,9 @@
 #include <string_view>
 
 #include "xpusim/config/reader.h"
+#include "xpusim/operators/graph.h"
 #include "xpusim/spec/accuracy.h"
 #include "xpusim/spec/chip.h"
-#include "xpusim/spec/graph.h"
 #include "xpusim/spec/model.h"
 #include "xpusim/spec/scenario.h"
 #include "xpusim/spec/stack.h"

@@ -68,6 +68,12 @@ inline constexpr double kTicksPerSecond = 1e12;
 inline Ticks to_ticks(Seconds t) { return Ticks(std::llround(t.count() * kTicksPerSecond)); }
 constexpr Seconds to_seconds(Ticks t) { return Seconds(static_cast<double>(t.count()) / kTicksPerSecond); }
 
+/// A count as a factor of a formula.
+template <class Number>
+constexpr double d(Number x) {
+  return static_cast<double>(x);
+}
+
 constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 constexpr std::int64_t round_up(std::int64_t a, std::int64_t multiple) {
   return ceil_div(a, multiple) * multiple;

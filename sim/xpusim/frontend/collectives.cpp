@@ -128,7 +128,7 @@ std::vector<double> read_traffic(const std::string& file) {
   return bytes;
 }
 
-network::Call call_of(OpKind kind, const Parameters& p) {
+network::Call call_of(CollectiveKind kind, const Parameters& p) {
   network::Call c;
   c.kind = kind;
   c.size = p.size;
@@ -150,12 +150,10 @@ network::Call call_of(OpKind kind, const Parameters& p) {
 double us(Seconds t) { return t.count() * 1e6; }
 double gb(BytesPerSecond r) { return r.count() / 1e9; }
 
-OpKind read_kind(const std::string& text) {
-  const auto kind = enum_from<OpKind>(text);
-  if (kind && is_collective(*kind)) return *kind;
-  std::vector<std::string_view> known;
-  for (std::size_t i = 0; i < kOpKindNames.size(); ++i)
-    if (is_collective(static_cast<OpKind>(i))) known.push_back(kOpKindNames[i]);
+CollectiveKind read_kind(const std::string& text) {
+  const auto kind = enum_from<CollectiveKind>(text);
+  if (kind) return *kind;
+  const std::vector<std::string_view> known(kCollectiveKindNames.begin(), kCollectiveKindNames.end());
   const auto near = nearest(text, known);
   throw ConfigError(
       Diagnostic{{"collective " + printable(text), 0, 0},
@@ -180,7 +178,8 @@ network::Call read_call(const std::string& text) {
   if (words.empty()) throw wrong("--beside", text, "e.g. 'all_to_all ranks=8 size=1MiB'");
   const std::string kind = words.front();
   words.erase(words.begin());
-  const OpKind known = read_kind(kind);  // before the keys: of two mistakes each compiler reports this one
+  const CollectiveKind known =
+      read_kind(kind);  // before the keys: of two mistakes each compiler reports this one
   return call_of(known, read_parameters(kind, words));
 }
 
@@ -189,7 +188,7 @@ network::Call read_call(const std::string& text) {
 CollectiveInputs load_collective(const config::Library& library, const CollectiveWords& words,
                                  const config::Overrides& overrides) {
   CollectiveInputs in;
-  const OpKind kind = read_kind(words.kind);
+  const CollectiveKind kind = read_kind(words.kind);
   const Parameters p = read_parameters(words.kind, words.parameters);
   in.call = call_of(kind, p);
   in.dtype = p.dtype;

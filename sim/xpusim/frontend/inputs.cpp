@@ -121,7 +121,7 @@ Operator parse_operator(const std::string& kind, const std::vector<std::string>&
   add_entry(root, "name", kind + " " + join(views(words), " "));
   add_entry(root, "op", kind);
   Operator o = config::read_operator(root);
-  if (is_collective(o.kind))
+  if (is_collective(o))
     throw ConfigError(Diagnostic{{"op " + kind, 0, 0},
                                  "",
                                  "a collective runs on a system, not on one chip",

@@ -11,8 +11,6 @@
 namespace xpusim::frontend {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 /// The batch that keeps each replica's share; rounded to whole micro-batches of whole replicas.
 std::int64_t weak_batch(const ScenarioSpec& s, std::int64_t described, std::int64_t chips) {
   return std::max<std::int64_t>(1, std::llround(d(s.batch) * d(chips) / d(described)));

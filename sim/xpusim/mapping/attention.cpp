@@ -6,14 +6,11 @@
 #include "xpusim/core/error.h"
 #include "xpusim/mapping/builder.h"
 #include "xpusim/mapping/templates.h"
-#include "xpusim/ops/cost.h"
 
 namespace xpusim::mapping {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
-/// Vector operations per score of the forward and the backward pass (ops::cost counts the same).
+/// Vector operations per score of the forward and the backward pass (cost counts the same).
 constexpr double kForwardOps = 5, kBackwardOps = 7;
 /// Vector operations per element of O when a new key tile rescales it, and when partial results are merged.
 constexpr double kRescaleOps = 2;

@@ -103,17 +103,28 @@ void visit_fitting(const Shape& shape, const ChipSpec& chip, const std::vector<T
   if (!any) static_cast<void>(make(shape, chip, tilings.front()));
 }
 
+/// Every program worth trying, kind by kind.
+template <class Visit>
+struct Candidates {
+  const ChipSpec& chip;
+  const Visit& visit;
+
+  void operator()(const GemmShape& g) const {
+    visit_fitting(g, chip, gemm_tilings(g, chip), gemm_program, visit);
+  }
+  void operator()(const GroupedGemmShape& g) const {
+    visit_fitting(g, chip, grouped_gemm_tilings(g, chip), grouped_gemm_program, visit);
+  }
+  void operator()(const AttentionShape& a) const {
+    visit_fitting(a, chip, attention_tilings(a, chip), attention_program, visit);
+  }
+  void operator()(const RowwiseShape& r) const { visit(rowwise_program(r, chip)); }
+  void operator()(const CollectiveShape&) const { throw ModelError("a collective has no program on a chip"); }
+};
+
 template <class Visit>
 void visit_candidates(const Operator& o, const ChipSpec& chip, const Visit& visit) {
-  if (o.kind == OpKind::Gemm) {
-    visit_fitting(o.gemm, chip, gemm_tilings(o.gemm, chip), gemm_program, visit);
-  } else if (o.kind == OpKind::GroupedGemm) {
-    visit_fitting(o.grouped, chip, grouped_gemm_tilings(o.grouped, chip), grouped_gemm_program, visit);
-  } else if (o.kind == OpKind::Attention) {
-    visit_fitting(o.attention, chip, attention_tilings(o.attention, chip), attention_program, visit);
-  } else {
-    visit(rowwise_program(o, chip));
-  }
+  std::visit(Candidates<Visit>{chip, visit}, o.work);
 }
 
 }  // namespace

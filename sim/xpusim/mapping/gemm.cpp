@@ -6,12 +6,9 @@
 #include "xpusim/core/error.h"
 #include "xpusim/mapping/builder.h"
 #include "xpusim/mapping/templates.h"
-#include "xpusim/ops/cost.h"
 
 namespace xpusim::mapping {
 namespace {
-
-double d(std::int64_t x) { return static_cast<double>(x); }
 
 std::int64_t a_size(const GemmShape& g) { return size_of(g.dtype); }
 /// Weights may be stored in another type; they are converted on their way into the matrix engine.
@@ -296,7 +293,7 @@ TileProgram gemm_program(const GemmShape& g, const ChipSpec& chip, const GemmTil
 }
 
 GemmShape busiest_product(const GroupedGemmShape& g) {
-  return {.m = ops::rows_of_groups(g).front().rows,
+  return {.m = rows_of_groups(g).front().rows,
           .n = g.n,
           .k = g.k,
           .dtype = g.dtype,
@@ -312,8 +309,7 @@ TileProgram grouped_gemm_program(const GroupedGemmShape& g, const ChipSpec& chip
   const GemmShape busiest = busiest_product(g);
   if (const auto m = misfit(busiest, chip, t)) throw InfeasibleError(describe_misfit(chip, t.m, t.n, *m));
   std::vector<Products> products;
-  for (const ops::GroupRows& rows : ops::rows_of_groups(g))
-    products.push_back({.m = rows.rows, .count = rows.groups});
+  for (const GroupRows& rows : rows_of_groups(g)) products.push_back({.m = rows.rows, .count = rows.groups});
   TileProgram program = GemmTemplate(busiest, std::move(products), chip, t).write();
   if (g.groups > 1) program.hbm_fraction = chip.moe.hbm_fraction;
   return program;

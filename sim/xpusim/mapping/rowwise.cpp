@@ -4,7 +4,6 @@
 
 #include "xpusim/mapping/builder.h"
 #include "xpusim/mapping/templates.h"
-#include "xpusim/ops/cost.h"
 
 namespace xpusim::mapping {
 namespace {
@@ -22,10 +21,10 @@ struct Habit {
   bool serial = false;    ///< each row waits for the one before, a trip to L2; on one core
   bool by_index = false;  ///< rows come from and go to scattered places, as fast as memory gives them
 };
-Habit habit_of(OpKind kind) {
-  if (kind == OpKind::MoeSort) return {.one_core = true};
-  if (kind == OpKind::MoeDescribe) return {.one_core = true, .serial = true};
-  return {.by_index = kind == OpKind::MoePermute || kind == OpKind::MoeFinalize};
+Habit habit_of(RowwiseKind kind) {
+  if (kind == RowwiseKind::MoeSort) return {.one_core = true};
+  if (kind == RowwiseKind::MoeDescribe) return {.one_core = true, .serial = true};
+  return {.by_index = kind == RowwiseKind::MoePermute || kind == RowwiseKind::MoeFinalize};
 }
 
 std::int64_t blocks_of(double moved, const ChipSpec& chip) {
@@ -40,15 +39,15 @@ std::int64_t blocks_of(double moved, const ChipSpec& chip) {
 
 }  // namespace
 
-TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
-  const ops::Cost c = ops::cost(o);
+TileProgram rowwise_program(const RowwiseShape& o, const ChipSpec& chip) {
+  const Cost c = cost(o);
   const double reads = c.input_bytes + c.weight_bytes;
   const double moved = reads + c.output_bytes;
   const double units = static_cast<double>(chip.vector.units_per_core);
   const double l2 = static_cast<double>(chip.l2.capacity.count());
   const Habit habit = habit_of(o.kind);
   const std::int64_t blocks = habit.one_core ? 1 : blocks_of(moved, chip);
-  const std::int64_t steps = habit.serial ? o.rowwise.rows : 1;
+  const std::int64_t steps = habit.serial ? o.rows : 1;
   const double n = static_cast<double>(blocks) * static_cast<double>(steps);
 
   Builder b;
@@ -56,7 +55,7 @@ TileProgram rowwise_program(const Operator& o, const ChipSpec& chip) {
   b.program.primary = Engine::Vector;
   if (habit.by_index) b.program.hbm_fraction = chip.moe.gather_fraction;
   const auto state = b.operand({.name = "state"});
-  const bool in_l2 = !o.rowwise.cold && !habit.by_index && c.input_bytes <= l2 / 2;
+  const bool in_l2 = !o.cold && !habit.by_index && c.input_bytes <= l2 / 2;
   const auto input = b.operand({.name = "input", .resident = in_l2 ? 1.0 : 0.0});
   const auto output =
       b.operand({.name = "output", .write = true, .hbm_share = habit.by_index || moved > l2 ? 1.0 : 0.0});

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "xpusim/mapping/tile_program.h"
+#include "xpusim/operators/operator.h"
 #include "xpusim/spec/chip.h"
-#include "xpusim/spec/graph.h"
 
 /// Kernel templates: how an operator is cut into tiles for a chip. One template per kind of kernel, for every
 /// vendor.
@@ -51,7 +51,7 @@ struct Misfit {
 [[nodiscard]] TileProgram gemm_program(const GemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] TileProgram grouped_gemm_program(const GroupedGemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] TileProgram attention_program(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
-[[nodiscard]] TileProgram rowwise_program(const Operator&, const ChipSpec&);
+[[nodiscard]] TileProgram rowwise_program(const RowwiseShape&, const ChipSpec&);
 
 /// Query heads that one block takes in decoding: those of a group stand under each other, if the chip's
 /// kernels pack so many. 1 in prefill.

@@ -10,8 +10,6 @@
 
 namespace xpusim::network {
 namespace {
-
-double d(std::int64_t x) { return static_cast<double>(x); }
 std::int64_t log2_ceil(std::int64_t n) {
   return static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(n - 1)));
 }
@@ -26,9 +24,9 @@ class Planner {
       : call_(call), topology_(topology), shape_(shape), n_(call.group.ranks), size_(d(call.size.count())) {
     plan_.algorithm = a;
     if (is_exchange()) plan_.transfers = Transfers::Exchanges;
-    if (call.kind == OpKind::SendRecv) plan_.transfers = Transfers::Messages;
-    if (call.kind == OpKind::Dispatch) plan_.transfers = Transfers::Dispatches;
-    if (call.kind == OpKind::Combine) plan_.transfers = Transfers::Combines;
+    if (call.kind == CollectiveKind::SendRecv) plan_.transfers = Transfers::Messages;
+    if (call.kind == CollectiveKind::Dispatch) plan_.transfers = Transfers::Dispatches;
+    if (call.kind == CollectiveKind::Combine) plan_.transfers = Transfers::Combines;
   }
 
   Plan make() {
@@ -74,13 +72,13 @@ class Planner {
         fmt::format("{} of {} ranks as {}: {}", enum_name(call_.kind), n_, enum_name(plan_.algorithm), why));
   }
   [[nodiscard]] bool is_exchange() const {
-    return call_.kind == OpKind::AllToAll || call_.kind == OpKind::SendRecv || is_moe();
+    return call_.kind == CollectiveKind::AllToAll || call_.kind == CollectiveKind::SendRecv || is_moe();
   }
   [[nodiscard]] bool is_moe() const {
-    return call_.kind == OpKind::Dispatch || call_.kind == OpKind::Combine;
+    return call_.kind == CollectiveKind::Dispatch || call_.kind == CollectiveKind::Combine;
   }
   [[nodiscard]] bool reduces() const {
-    return call_.kind == OpKind::AllReduce || call_.kind == OpKind::ReduceScatter;
+    return call_.kind == CollectiveKind::AllReduce || call_.kind == CollectiveKind::ReduceScatter;
   }
   void add(std::vector<Move> moves, std::int64_t steps, double reduced = 0, bool averages = false) {
     if (steps > 0) plan_.phases.push_back({std::move(moves), steps, true, averages, reduced});
@@ -113,15 +111,15 @@ class Planner {
 
   void ring() {
     switch (call_.kind) {
-      case OpKind::AllReduce:
+      case CollectiveKind::AllReduce:
         add(next(size_ / d(n_)), n_ - 1, size_ / d(n_), true);
         add(next(size_ / d(n_)), n_ - 1, 0, true);
         return;
-      case OpKind::ReduceScatter:
+      case CollectiveKind::ReduceScatter:
         return add(next(size_ / d(n_)), n_ - 1, size_ / d(n_), true);
-      case OpKind::AllGather:
+      case CollectiveKind::AllGather:
         return add(next(size_ / d(n_)), n_ - 1, 0, true);
-      case OpKind::Broadcast: {
+      case CollectiveKind::Broadcast: {
         const double chunk = std::min(size_, kPipelineChunk);
         add(next(chunk), n_ - 1, 0, true);
         return stream(next(size_ - chunk));
@@ -135,9 +133,9 @@ class Planner {
   /// in a chain; chunks follow each other. `sent`: messages of the whole size that an inner rank sends on the
   /// way up and down.
   void tree(double sent) {
-    if (call_.kind != OpKind::AllReduce && call_.kind != OpKind::Broadcast)
+    if (call_.kind != CollectiveKind::AllReduce && call_.kind != CollectiveKind::Broadcast)
       refuse("a tree joins one root with all");
-    const bool both = call_.kind == OpKind::AllReduce;
+    const bool both = call_.kind == CollectiveKind::AllReduce;
     const bool chains = plan_.algorithm == Algorithm::DoubleTree && shape_.regular;
     const std::int64_t m = chains ? shape_.inner_or_all(n_) : 1, nodes = n_ / m;
     const double chunk = std::min(size_, kPipelineChunk);
@@ -154,7 +152,8 @@ class Planner {
   }
 
   void halving_doubling() {
-    if (is_exchange() || call_.kind == OpKind::Broadcast) refuse("it halves and doubles shares of a vector");
+    if (is_exchange() || call_.kind == CollectiveKind::Broadcast)
+      refuse("it halves and doubles shares of a vector");
     if (!std::has_single_bit(static_cast<std::uint64_t>(n_))) refuse("the ranks are no power of two");
     const auto half = [&](std::int64_t distance, bool adds) {
       const double bytes = size_ * d(distance) / d(n_);
@@ -162,24 +161,24 @@ class Planner {
     };
     if (reduces())
       for (std::int64_t k = n_ / 2; k >= 1; k /= 2) half(k, true);
-    if (call_.kind != OpKind::ReduceScatter)
+    if (call_.kind != CollectiveKind::ReduceScatter)
       for (std::int64_t k = 1; k < n_; k *= 2) half(k, false);
   }
 
   void direct() {
     const Move all{Pattern::All, {n_, 1}, 1, size_ / d(n_)};
     switch (call_.kind) {
-      case OpKind::AllReduce:
+      case CollectiveKind::AllReduce:
         add({all}, 1, size_ * d(n_ - 1) / d(n_));
         return add({all}, 1);
-      case OpKind::ReduceScatter:
+      case CollectiveKind::ReduceScatter:
         return add({all}, 1, size_ * d(n_ - 1) / d(n_));
-      case OpKind::Broadcast:
+      case CollectiveKind::Broadcast:
         return add({{Pattern::Root, {n_, 1}, 1, size_}}, 1);
-      case OpKind::SendRecv:
+      case CollectiveKind::SendRecv:
         if (n_ != 2) refuse("one rank sends to one other");
         return add({{Pattern::Root, {2, 1}, 1, size_}}, 1);
-      case OpKind::AllToAll:
+      case CollectiveKind::AllToAll:
         if (!call_.traffic.empty()) return add({{Pattern::Traffic, {n_, 1}, 1, 0}}, 1);
         return add({all}, 1);
       default:
@@ -188,15 +187,17 @@ class Planner {
   }
 
   void one_shot() {
-    if (call_.kind != OpKind::AllReduce) refuse("it is an all-reduce");
+    if (call_.kind != CollectiveKind::AllReduce) refuse("it is an all-reduce");
     add({{Pattern::All, {n_, 1}, 1, size_}}, 1, size_ * d(n_ - 1));
   }
 
   void bruck() {
-    if (call_.kind != OpKind::AllGather && call_.kind != OpKind::AllToAll) refuse("it gathers or exchanges");
+    if (call_.kind != CollectiveKind::AllGather && call_.kind != CollectiveKind::AllToAll)
+      refuse("it gathers or exchanges");
     if (!call_.traffic.empty()) refuse("shares of unequal size");
     for (std::int64_t k = 1; k < n_; k *= 2) {
-      const double shares = call_.kind == OpKind::AllGather ? d(std::min(k, n_ - k)) : sent_in_turn(k);
+      const double shares =
+          call_.kind == CollectiveKind::AllGather ? d(std::min(k, n_ - k)) : sent_in_turn(k);
       add({{Pattern::Shift, {n_, 1}, k, size_ / d(n_) * shares}}, 1);
     }
   }
@@ -206,7 +207,7 @@ class Planner {
   }
 
   void pairwise() {
-    if (call_.kind != OpKind::AllToAll) refuse("it exchanges");
+    if (call_.kind != CollectiveKind::AllToAll) refuse("it exchanges");
     if (!call_.traffic.empty()) refuse("shares of unequal size");
     for (std::int64_t k = 1; k < n_; ++k) add({{Pattern::Shift, {n_, 1}, k, size_ / d(n_)}}, 1);
   }
@@ -233,7 +234,7 @@ class Planner {
 
   void hierarchical() {
     if (is_moe()) return exchange_once_per_node();
-    if (torus_of_group() != nullptr && call_.kind != OpKind::AllToAll) return along_dimensions();
+    if (torus_of_group() != nullptr && call_.kind != CollectiveKind::AllToAll) return along_dimensions();
     if (!shape_.regular) refuse("the ranks do not fall into equal nodes");
     const std::int64_t m = shape_.inner_or_all(n_), nodes = n_ / m;
     const Move inside{Pattern::All, {m, 1}, 1, size_ / d(m)};
@@ -242,13 +243,13 @@ class Planner {
     const Stage around{{Pattern::Shift, {nodes, m}, 1, size_ / d(n_)}, nodes - 1, 0};
     const Stage sum_around{around.move, around.steps, size_ / d(n_)};
     switch (call_.kind) {
-      case OpKind::AllReduce:
+      case CollectiveKind::AllReduce:
         return one_behind_the_other({scatter, sum_around, around, gather});
-      case OpKind::ReduceScatter:
+      case CollectiveKind::ReduceScatter:
         return one_behind_the_other({scatter, sum_around});
-      case OpKind::AllGather:
+      case CollectiveKind::AllGather:
         return one_behind_the_other({around, gather});
-      case OpKind::AllToAll:
+      case CollectiveKind::AllToAll:
         if (!call_.traffic.empty()) refuse("shares of unequal size");
         if (m > 1) add({inside}, 1);
         if (nodes > 1) add({{Pattern::All, {nodes, m}, 1, size_ / d(nodes)}}, 1);
@@ -299,10 +300,10 @@ class Planner {
       }
       add(std::move(moves), steps, adds ? size_ / d(n_) : 0);
     };
-    if (call_.kind == OpKind::Broadcast) refuse("no stages for it");
+    if (call_.kind == CollectiveKind::Broadcast) refuse("no stages for it");
     if (reduces())
       for (std::size_t p = 0; p < count; ++p) stage(p, true);
-    if (call_.kind != OpKind::ReduceScatter)
+    if (call_.kind != CollectiveKind::ReduceScatter)
       for (std::size_t p = count; p-- > 0;) stage(p, false);
   }
 
@@ -315,9 +316,9 @@ class Planner {
     if (reduces() && !call_.switch_adds) refuse("the switch does not add elements of this type");
     // Each rank reads its share of the sum, for which all send theirs, and multicasts it back.
     double bytes = 0;
-    if (call_.kind == OpKind::AllReduce)
+    if (call_.kind == CollectiveKind::AllReduce)
       bytes = size_ * (1 + 1 / d(m));
-    else if (call_.kind == OpKind::AllGather || call_.kind == OpKind::ReduceScatter)
+    else if (call_.kind == CollectiveKind::AllGather || call_.kind == CollectiveKind::ReduceScatter)
       bytes = size_;
     else
       refuse("the switch adds and multicasts");
@@ -328,7 +329,7 @@ class Planner {
     }
     // Between nodes, each device sums up its share over its rail, chunk behind chunk of those in the node.
     const double share = size_ / d(m);
-    const double twice = call_.kind == OpKind::AllReduce ? 2 : 1;
+    const double twice = call_.kind == CollectiveKind::AllReduce ? 2 : 1;
     const double chunk = std::min(share, kPipelineChunk);
     add({{Pattern::Switch, {m, 1}, 1, std::min(bytes, kPipelineChunk)}}, 2);
     add({{Pattern::Shift, {nodes, m}, 1, chunk / d(nodes)}},
@@ -337,11 +338,14 @@ class Planner {
   }
 
   void finish() {
-    const bool keeps_share = call_.kind == OpKind::AllReduce || call_.kind == OpKind::AllGather ||
-                             call_.kind == OpKind::ReduceScatter || call_.kind == OpKind::AllToAll;
+    const bool keeps_share =
+        call_.kind == CollectiveKind::AllReduce || call_.kind == CollectiveKind::AllGather ||
+        call_.kind == CollectiveKind::ReduceScatter || call_.kind == CollectiveKind::AllToAll;
     plan_.own = keeps_share ? size_ / d(n_) : 0;
-    plan_.first = call_.kind == OpKind::SendRecv || call_.kind == OpKind::Broadcast ? size_ : size_ / d(n_);
-    if (plan_.in_switch && call_.kind == OpKind::AllReduce) {
+    plan_.first = call_.kind == CollectiveKind::SendRecv || call_.kind == CollectiveKind::Broadcast
+                      ? size_
+                      : size_ / d(n_);
+    if (plan_.in_switch && call_.kind == CollectiveKind::AllReduce) {
       plan_.own = 0;  // the switch's multicast writes it as well
       plan_.first = size_ - size_ / d(plan_.phases.front().moves.front().part.ranks);
     }

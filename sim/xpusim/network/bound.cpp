@@ -11,8 +11,6 @@
 namespace xpusim::network {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 using LinkKey = std::tuple<std::int32_t, LinkKind, std::int32_t, std::int64_t>;
 LinkKey key_of(const Link& l) { return {l.level, l.kind, l.part, l.owner}; }
 
@@ -179,7 +177,7 @@ namespace {
 /// Seconds of the rank's own share from input to output.
 double copy_of_own(const Plan& plan, const ProtocolSpec& protocol, const LibrarySpec& library,
                    const Call& call) {
-  if (call.kind == OpKind::AllReduce && (call.in_place || library.in_place)) return 0;
+  if (call.kind == CollectiveKind::AllReduce && (call.in_place || library.in_place)) return 0;
   if (protocol.copy_bandwidth.count() > 0) return plan.own / protocol.copy_bandwidth.count();
   const double rate = library.copy_bandwidth.count() * protocol.bandwidth_fraction;
   return rate > 0 ? plan.own / rate : 0;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "xpusim/core/units.h"
-#include "xpusim/spec/graph.h"
+#include "xpusim/operators/collective.h"
 #include "xpusim/spec/system.h"
 
 /// How long a collective takes: what is asked (Call), and the answer (CollectiveTime).
@@ -44,7 +44,7 @@ struct Faults {
 
 /// One collective to be timed.
 struct Call {
-  OpKind kind = OpKind::AllReduce;
+  CollectiveKind kind = CollectiveKind::AllReduce;
   Bytes size;  ///< as CollectiveShape::bytes
   Group group;
   Algorithm algorithm = Algorithm::None;  ///< None: the library's choice
@@ -90,13 +90,13 @@ struct CollectiveTime {
 };
 
 /// Bytes that nccl-tests counts as moved over the bus, per byte of message.
-[[nodiscard]] double bus_factor(OpKind, std::int64_t ranks);
+[[nodiscard]] double bus_factor(CollectiveKind, std::int64_t ranks);
 
 /// By closed form (alpha-beta model over the links, docs/model.md#collectives), the call's algorithm and
 /// protocol, or the fastest that the library has. No time for a group of one rank.
 /// Throws InfeasibleError when the group is larger than the system, or nothing of the library can run it.
 [[nodiscard]] CollectiveTime bound(const Call&, const SystemSpec&);
-[[nodiscard]] CollectiveTime bound(OpKind, Bytes, Group, const SystemSpec&);
+[[nodiscard]] CollectiveTime bound(CollectiveKind, Bytes, Group, const SystemSpec&);
 
 /// The same with the event kernel: each link serves one message at a time, gaps are filled. Equal ranks are
 /// simulated once. The algorithm is the one that `bound` takes.

@@ -12,10 +12,9 @@
 namespace xpusim::network {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
-bool is_exchange(OpKind k) {
-  return k == OpKind::AllToAll || k == OpKind::SendRecv || k == OpKind::Dispatch || k == OpKind::Combine;
+bool is_exchange(CollectiveKind k) {
+  return k == CollectiveKind::AllToAll || k == CollectiveKind::SendRecv || k == CollectiveKind::Dispatch ||
+         k == CollectiveKind::Combine;
 }
 
 void refuse(const std::string& what) { throw InfeasibleError(what); }
@@ -33,7 +32,7 @@ void check_places(const Call& c, const SystemSpec& s, std::int64_t devices) {
 
 void check_call(const Call& c) {
   const std::int64_t n = c.group.ranks;
-  if (!c.traffic.empty() && c.kind != OpKind::AllToAll)
+  if (!c.traffic.empty() && c.kind != CollectiveKind::AllToAll)
     refuse(fmt::format("a traffic matrix is for all_to_all, not {}", enum_name(c.kind)));
   if (!c.traffic.empty() && static_cast<std::int64_t>(c.traffic.size()) != n * n)
     refuse(
@@ -42,7 +41,7 @@ void check_call(const Call& c) {
     if (r.rank < 0 || r.rank >= n || r.rate <= 0 || r.rate > 1)
       refuse(fmt::format("slow rank {} at rate {}: rank 0 to {}, rate above 0 and up to 1", r.rank, r.rate,
                          n - 1));
-  if (c.kind == OpKind::SendRecv && n != 2) refuse(fmt::format("send_recv joins 2 ranks, not {}", n));
+  if (c.kind == CollectiveKind::SendRecv && n != 2) refuse(fmt::format("send_recv joins 2 ranks, not {}", n));
 }
 
 /// The level of each fault must exist, and have links of that kind.
@@ -151,13 +150,13 @@ std::vector<Weighed> weigh(const Call& c, const SystemSpec& s) {
   return list;
 }
 
-double bus_factor(OpKind kind, std::int64_t ranks) {
+double bus_factor(CollectiveKind kind, std::int64_t ranks) {
   const double n = d(ranks);
   switch (kind) {
-    case OpKind::AllReduce:
+    case CollectiveKind::AllReduce:
       return 2 * (n - 1) / n;
-    case OpKind::Broadcast:
-    case OpKind::SendRecv:
+    case CollectiveKind::Broadcast:
+    case CollectiveKind::SendRecv:
       return 1;
     default:
       return (n - 1) / n;
@@ -239,7 +238,7 @@ void set_total(CollectiveTime& t, const Call& c, const LibrarySpec& library, dou
   const double bytes = d(c.size.count());
   if (c.eager) {
     seconds = std::max(seconds, library.eager_launch.count());
-    if (library.eager_copy.count() > 0 && c.kind == OpKind::AllReduce)
+    if (library.eager_copy.count() > 0 && c.kind == CollectiveKind::AllReduce)
       seconds += bytes / library.eager_copy.count();
   }
   t.total = Seconds(seconds);
@@ -255,7 +254,7 @@ CollectiveTime bound(const Call& c, const SystemSpec& s) {
   return t;
 }
 
-CollectiveTime bound(OpKind kind, Bytes size, Group g, const SystemSpec& s) {
+CollectiveTime bound(CollectiveKind kind, Bytes size, Group g, const SystemSpec& s) {
   Call c;
   c.kind = kind;
   c.size = size;

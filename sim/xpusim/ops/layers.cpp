@@ -7,8 +7,6 @@
 namespace xpusim::ops {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 /// Writes the sections of a pass, one layer kind after the other.
 class PassBuilder {
  public:
@@ -37,14 +35,14 @@ class PassBuilder {
 
   void embedding() {
     begin("embedding", 1);
-    rowwise("embed", OpKind::Embedding, tokens_, m_.hidden);
-    if (m_.position == PositionKind::Learned) rowwise("add_positions", OpKind::Add, tokens_, m_.hidden);
+    rowwise("embed", RowwiseKind::Embedding, tokens_, m_.hidden);
+    if (m_.position == PositionKind::Learned) rowwise("add_positions", RowwiseKind::Add, tokens_, m_.hidden);
     sum_up("reduce_embedding");
   }
   void embedding_backward() {
     begin("embedding_backward", 1);
     gather("gather_embedding_gradient", false);
-    rowwise("embed_backward", OpKind::Embedding, tokens_, m_.hidden, Pass::Backward);
+    rowwise("embed_backward", RowwiseKind::Embedding, tokens_, m_.hidden, Pass::Backward);
   }
 
   void layers_forward(LayerKind kind, std::int64_t count) {
@@ -86,7 +84,7 @@ class PassBuilder {
       product("lm_head", tokens_, vocab_, m_.hidden);
       loss(Pass::Forward);
       if (tp_ > 1)
-        collective("reduce_loss", OpKind::AllReduce, d(tokens_) * 8);  // maximum and sum of each row
+        collective("reduce_loss", CollectiveKind::AllReduce, d(tokens_) * 8);  // maximum and sum of each row
       return;
     }
     loss(Pass::Backward);
@@ -112,29 +110,29 @@ class PassBuilder {
     section().name = std::move(name);
     section().repeat = repeat;
   }
-  Operator& add(std::string name, OpKind kind) {
+  Operator& add(std::string name, Work work) {
     section().operators.push_back({});
     Operator& o = section().operators.back();
     o.name = std::move(name);
-    o.kind = kind;
+    o.work = std::move(work);
     o.after = std::exchange(joined_, {});
     return o;
   }
-  void rowwise(std::string name, OpKind kind, std::int64_t rows, std::int64_t cols, Pass pass = Pass::Forward,
-               bool residual = false, Dtype dtype = Dtype::Bf16) {
-    add(std::move(name), kind).rowwise = {rows,     cols, pass, size_of(dtype) == 2 ? type_ : dtype,
-                                          residual, false};
+  void rowwise(std::string name, RowwiseKind kind, std::int64_t rows, std::int64_t cols,
+               Pass pass = Pass::Forward, bool residual = false, Dtype dtype = Dtype::Bf16) {
+    add(std::move(name), RowwiseShape{kind, rows, cols, pass, size_of(dtype) == 2 ? type_ : dtype, residual});
   }
-  Operator& collective(std::string name, OpKind kind, double bytes, RankGroup group = RankGroup::Tensor,
-                       bool overlap = false) {
+  CollectiveShape& collective(std::string name, CollectiveKind kind, double bytes,
+                              RankGroup group = RankGroup::Tensor, bool overlap = false) {
     const std::vector<std::string> joined = joined_;
-    Operator& o = add(std::move(name), kind);
-    o.collective = {.bytes = Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes))),
-                    .group = group,
-                    .overlap = overlap,
-                    .library = {}};
+    CollectiveShape c{.kind = kind,
+                      .bytes = Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes))),
+                      .group = group,
+                      .overlap = overlap,
+                      .library = {}};
+    Operator& o = add(std::move(name), c);
     if (overlap) joined_ = joined;  // what follows waits for it all the same
-    return o;
+    return o.as<CollectiveShape>();
   }
   /// The next operator also waits for an overlapped one.
   void join_with(const std::string& name, bool overlapped) {
@@ -147,22 +145,23 @@ class PassBuilder {
   /// Every rank gets all tokens of the group: before products whose columns are spread.
   void gather(std::string name, bool overlap) {
     if (tp_ > 1 && plan_.sequence_parallel)
-      collective(std::move(name), OpKind::AllGather, hidden_bytes(), RankGroup::Tensor, overlap);
+      collective(std::move(name), CollectiveKind::AllGather, hidden_bytes(), RankGroup::Tensor, overlap);
   }
   /// Sums partial results over the group: to all ranks, or to each its own tokens.
   void sum_up(std::string name, bool overlap = false) {
     if (tp_ > 1)
-      collective(std::move(name), plan_.sequence_parallel ? OpKind::ReduceScatter : OpKind::AllReduce,
+      collective(std::move(name),
+                 plan_.sequence_parallel ? CollectiveKind::ReduceScatter : CollectiveKind::AllReduce,
                  hidden_bytes(), RankGroup::Tensor, overlap);
   }
 
   // ---- products
   [[nodiscard]] bool is_8bit() const { return size_of(plan_.precision.activations) < 2; }
   void quantize(const std::string& name, std::int64_t rows, std::int64_t cols) {
-    if (is_8bit()) rowwise(name, OpKind::Quantize, rows, cols);
+    if (is_8bit()) rowwise(name, RowwiseKind::Quantize, rows, cols);
   }
-  Operator& multiply(std::string name, std::int64_t m, std::int64_t n, std::int64_t k, bool b_is_weight,
-                     bool in_8bit) {
+  GemmShape& multiply(std::string name, std::int64_t m, std::int64_t n, std::int64_t k, bool b_is_weight,
+                      bool in_8bit) {
     GemmShape g;
     g.m = m;
     g.n = n;
@@ -170,9 +169,7 @@ class PassBuilder {
     g.dtype = in_8bit && is_8bit() ? plan_.precision.activations : type_;
     g.weight_dtype = g.dtype;
     g.b_is_weight = b_is_weight;
-    Operator& o = add(std::move(name), OpKind::Gemm);
-    o.gemm = g;
-    return o;
+    return add(std::move(name), g).as<GemmShape>();
   }
   /// Y = X W with n columns. The head stays in 16 bits, as do attention and routers.
   void product(const std::string& name, std::int64_t rows, std::int64_t n, std::int64_t k) {
@@ -194,27 +191,27 @@ class PassBuilder {
   /// dW = dY^T X, added to the sum over micro-batches.
   void weight_gradient(const std::string& name, std::int64_t rows, std::int64_t n, std::int64_t k) {
     quantize_again(name, rows, n, k);
-    Operator& o = multiply(name + "_wgrad", n, k, rows, false, name != "lm_head" && name != "router");
-    o.gemm.accumulate = stack_.kernels.fused_accumulation;
+    multiply(name + "_wgrad", n, k, rows, false, name != "lm_head" && name != "router").accumulate =
+        stack_.kernels.fused_accumulation;
     if (!stack_.kernels.fused_accumulation)
-      rowwise("accumulate_" + name, OpKind::Add, n, k, Pass::Forward, false, stack_.gradients);
+      rowwise("accumulate_" + name, RowwiseKind::Add, n, k, Pass::Forward, false, stack_.gradients);
   }
 
   // ---- norms and residuals
   void norm(std::string name, bool residual, Pass pass = Pass::Forward) {
-    rowwise(std::move(name), m_.norm == NormKind::RmsNorm ? OpKind::RmsNorm : OpKind::LayerNorm, own_tokens_,
-            m_.hidden, pass, residual);
+    rowwise(std::move(name), m_.norm == NormKind::RmsNorm ? RowwiseKind::RmsNorm : RowwiseKind::LayerNorm,
+            own_tokens_, m_.hidden, pass, residual);
   }
   /// Bias, dropout and the residual addition after a block; in one kernel, several, or in the next norm's.
   void residual(const std::string& name) {
     if (stack_.kernels.fused_norm) return;
-    rowwise(name, OpKind::Add, own_tokens_, m_.hidden);
+    rowwise(name, RowwiseKind::Add, own_tokens_, m_.hidden);
     if (stack_.kernels.fused_residual) return;
-    if (m_.norm == NormKind::LayerNorm) rowwise(name + "_bias", OpKind::Add, own_tokens_, m_.hidden);
-    if (stack_.kernels.dropout) rowwise(name + "_dropout", OpKind::Add, own_tokens_, m_.hidden);
+    if (m_.norm == NormKind::LayerNorm) rowwise(name + "_bias", RowwiseKind::Add, own_tokens_, m_.hidden);
+    if (stack_.kernels.dropout) rowwise(name + "_dropout", RowwiseKind::Add, own_tokens_, m_.hidden);
   }
   void residual_backward(const std::string& name) {
-    if (stack_.kernels.dropout) rowwise(name + "_dropout_backward", OpKind::Add, own_tokens_, m_.hidden);
+    if (stack_.kernels.dropout) rowwise(name + "_dropout_backward", RowwiseKind::Add, own_tokens_, m_.hidden);
   }
 
   // ---- attention
@@ -236,7 +233,7 @@ class PassBuilder {
     a.value_dim = m_.latent ? value_dim() : 0;
     a.causal = causal;
     a.dtype = a.kv_dtype = type_;
-    add(name, OpKind::Attention).attention = a;
+    add(name, a);
   }
   /// Over ranks that share a sequence, keys and values go round: each rank attends to its own part, and half
   /// of its tokens to each of the others' (causal masks are balanced by giving every rank an early and a late
@@ -249,29 +246,28 @@ class PassBuilder {
     }
     const double keys = d(plan_.micro_batch) * d(plan_.sequence) * d(m_.latent ? heads_ : kv_heads_) *
                         d(query_dim() + value_dim()) * 2;
-    if (ranks > 1) collective("ring_" + name, OpKind::AllGather, keys, RankGroup::Context, true);
+    if (ranks > 1) collective("ring_" + name, CollectiveKind::AllGather, keys, RankGroup::Context, true);
     attend(name, pass, sequence_, m_.causal);
     if (ranks == 1) return;
     attend(name + "_of_others", pass, (ranks - 1) * sequence_, false);
-    if (m_.causal) section().operators.back().attention.q_len = ceil_div(sequence_, 2);
+    if (m_.causal) section().operators.back().as<AttentionShape>().q_len = ceil_div(sequence_, 2);
     joined_ = {name + "_of_others", "ring_" + name};
     if (pass == Pass::Forward) return;
-    collective("ring_gradients_" + name, OpKind::ReduceScatter, keys, RankGroup::Context);
+    collective("ring_gradients_" + name, CollectiveKind::ReduceScatter, keys, RankGroup::Context);
   }
   void batched(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k) {
-    Operator& o = multiply(name, m, n, k, false, false);
-    o.gemm.batch = plan_.micro_batch * heads_;
+    multiply(name, m, n, k, false, false).batch = plan_.micro_batch * heads_;
   }
   /// Scores, softmax and their product with the values, as kernels that pass the scores through memory.
   void scores(const std::string& prefix) {
     const std::int64_t rows = plan_.micro_batch * heads_ * sequence_;
     batched(prefix + "scores", sequence_, plan_.sequence, query_dim());
     if (!stack_.kernels.fused_softmax) {
-      rowwise(prefix + "scale_scores", OpKind::Copy, rows, plan_.sequence);
-      rowwise(prefix + "mask_scores", OpKind::Copy, rows, plan_.sequence);
+      rowwise(prefix + "scale_scores", RowwiseKind::Copy, rows, plan_.sequence);
+      rowwise(prefix + "mask_scores", RowwiseKind::Copy, rows, plan_.sequence);
     }
-    rowwise(prefix + "softmax", OpKind::Softmax, rows, plan_.sequence);
-    if (stack_.kernels.dropout) rowwise(prefix + "score_dropout", OpKind::Copy, rows, plan_.sequence);
+    rowwise(prefix + "softmax", RowwiseKind::Softmax, rows, plan_.sequence);
+    if (stack_.kernels.dropout) rowwise(prefix + "score_dropout", RowwiseKind::Copy, rows, plan_.sequence);
     batched(prefix + "weigh_values", sequence_, value_dim(), plan_.sequence);
   }
   /// Selective recomputation: the scores, where a kernel leaves them in memory (arXiv 2205.05198); of latent
@@ -289,9 +285,10 @@ class PassBuilder {
     const std::int64_t rows = plan_.micro_batch * heads_ * sequence_;
     batched("values_gradient", plan_.sequence, value_dim(), sequence_);
     batched("probabilities_gradient", sequence_, plan_.sequence, value_dim());
-    if (stack_.kernels.dropout) rowwise("score_dropout_backward", OpKind::Copy, rows, plan_.sequence);
-    rowwise("softmax_backward", OpKind::Softmax, rows, plan_.sequence, Pass::Backward);
-    if (!stack_.kernels.fused_softmax) rowwise("scale_scores_backward", OpKind::Copy, rows, plan_.sequence);
+    if (stack_.kernels.dropout) rowwise("score_dropout_backward", RowwiseKind::Copy, rows, plan_.sequence);
+    rowwise("softmax_backward", RowwiseKind::Softmax, rows, plan_.sequence, Pass::Backward);
+    if (!stack_.kernels.fused_softmax)
+      rowwise("scale_scores_backward", RowwiseKind::Copy, rows, plan_.sequence);
     batched("query_gradient", sequence_, query_dim(), plan_.sequence);
     batched("key_gradient", plan_.sequence, query_dim(), sequence_);
   }
@@ -299,10 +296,10 @@ class PassBuilder {
     if (m_.position != PositionKind::Rope) return;
     const std::int64_t turned = m_.latent ? m_.latent->rope_dim : m_.head_dim;
     const std::int64_t width = (heads_ + (m_.latent ? 1 : kv_heads_)) * turned;
-    rowwise(name, OpKind::Rope, tokens_, width, pass);
+    rowwise(name, RowwiseKind::Rope, tokens_, width, pass);
     if (stack_.kernels.fused_rope) return;  // else: products with cosines and sines, halves swapped, a sum
-    rowwise(name + "_swap", OpKind::Copy, tokens_, width, pass);
-    rowwise(name + "_sum", OpKind::Add, tokens_, width, pass);
+    rowwise(name + "_swap", RowwiseKind::Copy, tokens_, width, pass);
+    rowwise(name + "_sum", RowwiseKind::Add, tokens_, width, pass);
   }
 
   /// A product of the attention block: name, columns, depth.
@@ -326,7 +323,7 @@ class PassBuilder {
     gather_beside("gather_attention", [&] {
       for (const Projection& p : projections()) product(p.name, tokens_, p.n, p.k);
     });
-    if (m_.qk_norm) rowwise("qk_norm", OpKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim);
+    if (m_.qk_norm) rowwise("qk_norm", RowwiseKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim);
     rope("rope", Pass::Forward);
     attention("attention", Pass::Forward);
     sum_beside("reduce_attention",
@@ -339,8 +336,8 @@ class PassBuilder {
     norm("cross_norm", false);
     product("cross_query", tokens_, heads_ * m_.head_dim, m_.hidden);
     attend("cross_attention", Pass::Forward, std::max(sequence_, m_.cross_tokens), false);
-    section().operators.back().attention.q_len = std::min(sequence_, m_.cross_tokens);
-    section().operators.back().attention.kv_len = std::max(sequence_, m_.cross_tokens);
+    section().operators.back().as<AttentionShape>().q_len = std::min(sequence_, m_.cross_tokens);
+    section().operators.back().as<AttentionShape>().kv_len = std::max(sequence_, m_.cross_tokens);
     product("cross_out", tokens_, m_.hidden, heads_ * m_.head_dim);
     residual("cross_residual");
   }
@@ -364,19 +361,19 @@ class PassBuilder {
     sum_up(name, true);
     Operator last = section().operators.back();
     const double share = 1 - 1 / d(tp_);
-    const auto bytes = last.collective.bytes.count();
-    section().operators.back().collective.bytes =
+    const auto bytes = last.as<CollectiveShape>().bytes.count();
+    section().operators.back().as<CollectiveShape>().bytes =
         Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(d(bytes) * share)));
     products();
     last.name += "_last";
     last.after = {section().operators.back().name, name};
-    last.collective.bytes = Bytes(std::max<std::int64_t>(1, bytes - section_bytes(name)));
-    last.collective.overlap = false;
+    last.as<CollectiveShape>().bytes = Bytes(std::max<std::int64_t>(1, bytes - section_bytes(name)));
+    last.as<CollectiveShape>().overlap = false;
     section().operators.push_back(std::move(last));
   }
   [[nodiscard]] std::int64_t section_bytes(const std::string& name) {
     for (const Operator& o : section().operators)
-      if (o.name == name) return o.collective.bytes.count();
+      if (o.name == name) return o.as<CollectiveShape>().bytes.count();
     return 0;
   }
 
@@ -389,7 +386,7 @@ class PassBuilder {
     attention("attention_backward", Pass::Backward);
     rope("rope_backward", Pass::Backward);
     if (m_.qk_norm)
-      rowwise("qk_norm_backward", OpKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim,
+      rowwise("qk_norm_backward", RowwiseKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim,
               Pass::Backward);
     column_backward("attention", projections(), with_weights);
     norm("attention_norm_backward", true, Pass::Backward);
@@ -416,10 +413,13 @@ class PassBuilder {
 
   // ---- feed-forward
   [[nodiscard]] std::int64_t up() const { return m_.ffn_gated ? 2 : 1; }
-  [[nodiscard]] OpKind activation_kind() const { return m_.ffn_gated ? OpKind::SwiGlu : OpKind::Gelu; }
+  [[nodiscard]] RowwiseKind activation_kind() const {
+    return m_.ffn_gated ? RowwiseKind::SwiGlu : RowwiseKind::Gelu;
+  }
   void activation(const std::string& name, std::int64_t cols, Pass pass) {
     rowwise(name, activation_kind(), tokens_, cols, pass);
-    if (!stack_.kernels.fused_activation) rowwise(name + "_bias", OpKind::Copy, tokens_, cols * up(), pass);
+    if (!stack_.kernels.fused_activation)
+      rowwise(name + "_bias", RowwiseKind::Copy, tokens_, cols * up(), pass);
   }
   void feed_forward(LayerKind kind) {
     norm("ffn_norm", stack_.kernels.fused_norm);
@@ -460,18 +460,17 @@ class PassBuilder {
         1, std::llround(d(tokens) * d(m_.experts->per_token) * plan_.expert_imbalance));
   }
   /// Ranks that share experts gather each other's rows, and sum their parts of the results.
-  void share_rows(const std::string& name, OpKind kind) {
+  void share_rows(const std::string& name, CollectiveKind kind) {
     if (etp() == 1) return;
-    collective(name, plan_.sequence_parallel ? kind : OpKind::AllReduce, d(expert_rows()) * d(m_.hidden) * 2,
-               RankGroup::Tensor);
+    collective(name, plan_.sequence_parallel ? kind : CollectiveKind::AllReduce,
+               d(expert_rows()) * d(m_.hidden) * 2, RankGroup::Tensor);
   }
-  void exchange(const std::string& name, OpKind kind) {
+  void exchange(const std::string& name, CollectiveKind kind) {
     if (plan_.groups.expert == 1) return;
-    const double element = kind == OpKind::Dispatch && is_8bit() && name == "dispatch" ? 1 : 2;
+    const double element = kind == CollectiveKind::Dispatch && is_8bit() && name == "dispatch" ? 1 : 2;
     const double bytes = d(own_tokens_) * d(m_.experts->per_token) * d(m_.hidden) * element;
     CollectiveShape& c =
-        collective(name, kind, bytes * plan_.expert_imbalance, RankGroup::Expert, plan_.overlap.experts)
-            .collective;
+        collective(name, kind, bytes * plan_.expert_imbalance, RankGroup::Expert, plan_.overlap.experts);
     c.library = stack_.expert_library;
     c.copies = m_.experts->per_token;
     c.max_nodes = m_.experts->max_nodes;
@@ -495,14 +494,14 @@ class PassBuilder {
   }
   void experts_forward() {
     product("router", own_tokens_, m_.experts->count, m_.hidden);
-    exchange("dispatch", OpKind::Dispatch);
-    if (plan_.sequence_parallel) share_rows("gather_rows", OpKind::AllGather);
+    exchange("dispatch", CollectiveKind::Dispatch);
+    if (plan_.sequence_parallel) share_rows("gather_rows", CollectiveKind::AllGather);
     for (Operator o : moe_layer(expert_layer())) {
       o.after = std::exchange(joined_, {});
       section().operators.push_back(std::move(o));
     }
-    share_rows("sum_rows", OpKind::ReduceScatter);
-    exchange("combine", OpKind::Combine);
+    share_rows("sum_rows", CollectiveKind::ReduceScatter);
+    exchange("combine", CollectiveKind::Combine);
     if (shared_ffn() > 0) {
       product("shared_up", tokens_, up() * shared_ffn(), m_.hidden);
       activation("shared_activation", shared_ffn(), Pass::Forward);
@@ -518,11 +517,11 @@ class PassBuilder {
     g.k = k;
     g.active = std::min(g.m, local_experts());
     g.dtype = g.weight_dtype = is_8bit() ? plan_.precision.activations : type_;
-    add(name, OpKind::GroupedGemm).grouped = g;
+    add(name, g);
   }
   void experts_backward(bool with_weights) {
-    exchange("combine_backward", OpKind::Dispatch);
-    if (plan_.sequence_parallel) share_rows("gather_row_gradients", OpKind::AllGather);
+    exchange("combine_backward", CollectiveKind::Dispatch);
+    if (plan_.sequence_parallel) share_rows("gather_row_gradients", CollectiveKind::AllGather);
     const std::int64_t inter = expert_ffn();
     quantize("quantize_expert_gradient", expert_rows(), m_.hidden);
     grouped("expert_down_dgrad", inter, m_.hidden);
@@ -530,9 +529,9 @@ class PassBuilder {
     quantize("quantize_expert_activation", expert_rows(), up() * inter);
     grouped("expert_up_dgrad", m_.hidden, up() * inter);
     if (with_weights) routed_weight();
-    rowwise("permute_backward", OpKind::MoePermute, expert_rows(), m_.hidden);
-    share_rows("sum_row_gradients", OpKind::ReduceScatter);
-    exchange("dispatch_backward", OpKind::Combine);
+    rowwise("permute_backward", RowwiseKind::MoePermute, expert_rows(), m_.hidden);
+    share_rows("sum_row_gradients", CollectiveKind::ReduceScatter);
+    exchange("dispatch_backward", CollectiveKind::Combine);
     input_gradient("router", own_tokens_, m_.experts->count, m_.hidden);
     if (with_weights) weight_gradient("router", own_tokens_, m_.experts->count, m_.hidden);
     if (shared_ffn() == 0) return;
@@ -552,10 +551,10 @@ class PassBuilder {
   void as_one_of_each_expert(std::size_t first) {
     for (std::size_t i = first; i < section().operators.size(); ++i) {
       Operator& o = section().operators[i];
-      if (o.kind == OpKind::Gemm)
-        o.gemm.batch = local_experts();
+      if (o.is<GemmShape>())
+        o.as<GemmShape>().batch = local_experts();
       else
-        o.rowwise.rows *= local_experts();
+        o.as<RowwiseShape>().rows *= local_experts();
     }
   }
   void shared_weight() {
@@ -587,38 +586,38 @@ class PassBuilder {
   /// The next layer's weights are gathered beside this layer's computation.
   void prefetch(LayerKind kind) {
     if (plan_.sharding != Sharding::Zero3 || plan_.groups.extent(RankGroup::Shard).ranks == 1) return;
-    collective("gather_weights", OpKind::AllGather, weight_bytes(kind), RankGroup::Shard,
+    collective("gather_weights", CollectiveKind::AllGather, weight_bytes(kind), RankGroup::Shard,
                plan_.overlap.parameters);
     if (plan_.overlap.parameters) section().awaited.emplace_back("gather_weights");
   }
   void reduce_shard(LayerKind kind) {
     if (plan_.sharding != Sharding::Zero3 || plan_.groups.extent(RankGroup::Shard).ranks == 1) return;
     const double bytes = weight_bytes(kind) / 2 * d(size_of(stack_.reduction));
-    collective("reduce_weight_gradients", OpKind::ReduceScatter, bytes, RankGroup::Shard,
+    collective("reduce_weight_gradients", CollectiveKind::ReduceScatter, bytes, RankGroup::Shard,
                plan_.overlap.gradients);
   }
 
   /// Unfused: fp32 copies of the logits, of which the maximum is taken off, and the exponentials over their
   /// sum kept for the backward pass; a kernel each.
   void loss(Pass pass) {
-    const auto pass_over = [&](std::string name, OpKind kind) {
+    const auto pass_over = [&](std::string name, RowwiseKind kind) {
       rowwise(std::move(name), kind, tokens_, vocab_, Pass::Forward, false, Dtype::Fp32);
     };
     if (stack_.kernels.fused_cross_entropy) {
       const bool back = pass == Pass::Backward;
-      return rowwise(back ? "cross_entropy_backward" : "cross_entropy", OpKind::CrossEntropy, tokens_, vocab_,
-                     pass);
+      return rowwise(back ? "cross_entropy_backward" : "cross_entropy", RowwiseKind::CrossEntropy, tokens_,
+                     vocab_, pass);
     }
     if (pass == Pass::Backward) {
-      pass_over("scale_logits_gradient", OpKind::Copy);
-      return pass_over("convert_logits_gradient", OpKind::Copy);
+      pass_over("scale_logits_gradient", RowwiseKind::Copy);
+      return pass_over("convert_logits_gradient", RowwiseKind::Copy);
     }
-    pass_over("convert_logits", OpKind::Copy);
-    pass_over("maximum_logits", OpKind::CrossEntropy);
-    pass_over("subtract_maximum", OpKind::Copy);
-    pass_over("exponentials", OpKind::Softmax);
-    pass_over("sum_exponentials", OpKind::CrossEntropy);
-    pass_over("divide_exponentials", OpKind::Copy);
+    pass_over("convert_logits", RowwiseKind::Copy);
+    pass_over("maximum_logits", RowwiseKind::CrossEntropy);
+    pass_over("subtract_maximum", RowwiseKind::Copy);
+    pass_over("exponentials", RowwiseKind::Softmax);
+    pass_over("sum_exponentials", RowwiseKind::CrossEntropy);
+    pass_over("divide_exponentials", RowwiseKind::Copy);
   }
 
   /// As a product of image patches with the kernels, with the normalisation and the rectifier after it.
@@ -627,12 +626,12 @@ class PassBuilder {
     const std::int64_t depth = c.in_channels * c.kernel * c.kernel;
     if (pass == Pass::Forward) {
       multiply("product", pixels, c.out_channels, depth, true, false);
-      rowwise("normalise", OpKind::LayerNorm, pixels, c.out_channels);
-      rowwise("rectify", OpKind::Copy, pixels, c.out_channels);
+      rowwise("normalise", RowwiseKind::LayerNorm, pixels, c.out_channels);
+      rowwise("rectify", RowwiseKind::Copy, pixels, c.out_channels);
       return;
     }
-    rowwise("rectify_backward", OpKind::Add, pixels, c.out_channels);
-    rowwise("normalise_backward", OpKind::LayerNorm, pixels, c.out_channels, Pass::Backward);
+    rowwise("rectify_backward", RowwiseKind::Add, pixels, c.out_channels);
+    rowwise("normalise_backward", RowwiseKind::LayerNorm, pixels, c.out_channels, Pass::Backward);
     multiply("product_dgrad", pixels * c.stride * c.stride, c.in_channels,
              ceil_div(c.out_channels * c.kernel * c.kernel, c.stride * c.stride), true, false);
     multiply("product_wgrad", c.out_channels, depth, pixels, false, false);

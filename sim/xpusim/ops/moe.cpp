@@ -5,22 +5,14 @@
 namespace xpusim::ops {
 namespace {
 
-Operator rowwise(std::string name, OpKind kind, std::int64_t rows, std::int64_t cols, Dtype dtype) {
-  Operator o;
-  o.name = std::move(name);
-  o.kind = kind;
-  o.rowwise = {.rows = rows, .cols = cols, .dtype = dtype};
-  return o;
+Operator rowwise(std::string name, RowwiseKind kind, std::int64_t rows, std::int64_t cols, Dtype dtype) {
+  return {std::move(name), RowwiseShape{.kind = kind, .rows = rows, .cols = cols, .dtype = dtype}, {}};
 }
 
 /// `copies`: launches until the weights come round, counted in their own bytes.
 Operator product(std::string name, const MoeLayer& l, std::int64_t n, std::int64_t k, std::int64_t copies) {
-  Operator o;
-  o.name = std::move(name);
-  o.kind = OpKind::GroupedGemm;
-  o.grouped = {
+  const GroupedGemmShape g{
       .groups = std::max<std::int64_t>(l.local_experts, 2),  // a lone expert runs the grouped kernel, too
-
       .m = l.rows,
       .n = n,
       .k = k,
@@ -29,13 +21,13 @@ Operator product(std::string name, const MoeLayer& l, std::int64_t n, std::int64
       .dtype = l.dtype,
       .weight_dtype = l.dtype,
       .weight_copies = l.weights_return ? copies : 0};
-  return o;
+  return {std::move(name), g, {}};
 }
 
 /// A kernel of the routing: over the router's scores or over the pairs.
-Operator routing(std::string name, OpKind kind, const MoeLayer& l) {
+Operator routing(std::string name, RowwiseKind kind, const MoeLayer& l) {
   Operator o = rowwise(std::move(name), kind, l.tokens, l.experts, Dtype::Bf16);
-  o.rowwise.pairs = l.tokens * l.topk;
+  o.as<RowwiseShape>().pairs = l.tokens * l.topk;
   return o;
 }
 
@@ -48,24 +40,24 @@ constexpr std::int64_t kExpertsOfOneSelection = 8;
 /// From the router's scores to the places of each expert's rows. Beside the selection and the sort, a serving
 /// library converts types and clears counters in small kernels of their own (TensorRT-LLM's flow, recalled).
 void add_routing(std::vector<Operator>& list, const MoeLayer& l) {
-  const auto small = [&](std::string name, OpKind kind, std::int64_t rows, std::int64_t cols) {
+  const auto small = [&](std::string name, RowwiseKind kind, std::int64_t rows, std::int64_t cols) {
     list.push_back(rowwise(std::move(name), kind, rows, cols, Dtype::Fp32));
   };
-  list.push_back(rowwise("convert_scores", OpKind::Copy, l.tokens, l.experts, Dtype::Bf16));
-  list.push_back(routing("route", OpKind::MoeRoute, l));
+  list.push_back(rowwise("convert_scores", RowwiseKind::Copy, l.tokens, l.experts, Dtype::Bf16));
+  list.push_back(routing("route", RowwiseKind::MoeRoute, l));
   if (l.topk > kExpertsOfOneSelection) {
-    list.push_back(routing("select", OpKind::MoeRoute, l));
+    list.push_back(routing("select", RowwiseKind::MoeRoute, l));
     for (const char* name : {"sort_selected", "scale_selected", "convert_selected"})
-      list.push_back(routing(name, OpKind::MoeSort, l));
+      list.push_back(routing(name, RowwiseKind::MoeSort, l));
   }
-  small("renormalize", OpKind::Softmax, l.tokens, l.topk);
-  small("convert_experts", OpKind::Copy, l.tokens, l.topk);
-  small("convert_weights", OpKind::Copy, l.tokens, l.topk);
-  small("clear_counts", OpKind::Copy, 1, l.experts);
-  list.push_back(routing("sort", OpKind::MoeSort, l));
+  small("renormalize", RowwiseKind::Softmax, l.tokens, l.topk);
+  small("convert_experts", RowwiseKind::Copy, l.tokens, l.topk);
+  small("convert_weights", RowwiseKind::Copy, l.tokens, l.topk);
+  small("clear_counts", RowwiseKind::Copy, 1, l.experts);
+  list.push_back(routing("sort", RowwiseKind::MoeSort, l));
   if (l.tokens > kTokensOfOneSort) {
-    list.push_back(routing("sum_counts", OpKind::MoeSort, l));
-    list.push_back(routing("place", OpKind::MoeSort, l));
+    list.push_back(routing("sum_counts", RowwiseKind::MoeSort, l));
+    list.push_back(routing("place", RowwiseKind::MoeSort, l));
   }
 }
 
@@ -74,23 +66,22 @@ void add_routing(std::vector<Operator>& list, const MoeLayer& l) {
 std::vector<Operator> moe_layer(const MoeLayer& l) {
   const std::int64_t up = l.gated ? 2 : 1;
   std::vector<Operator> list;
-  const auto add = [&](std::string name, OpKind kind, std::int64_t rows, std::int64_t cols, Dtype dtype) {
-    list.push_back(rowwise(std::move(name), kind, rows, cols, dtype));
-  };
+  const auto add = [&](std::string name, RowwiseKind kind, std::int64_t rows, std::int64_t cols,
+                       Dtype dtype) { list.push_back(rowwise(std::move(name), kind, rows, cols, dtype)); };
   add_routing(list, l);
   if (size_of(l.dtype) < 2) {
-    add("combine_scales", OpKind::Copy, 1, l.local_experts, Dtype::Fp32);
-    add("quantize", OpKind::Quantize, l.tokens, l.hidden, Dtype::Bf16);
+    add("combine_scales", RowwiseKind::Copy, 1, l.local_experts, Dtype::Fp32);
+    add("quantize", RowwiseKind::Quantize, l.tokens, l.hidden, Dtype::Bf16);
   }
-  add("permute", OpKind::MoePermute, l.rows, l.hidden, l.dtype);
+  add("permute", RowwiseKind::MoePermute, l.rows, l.hidden, l.dtype);
   // Where each group's operands lie: 128 B of addresses and extents.
-  add("describe_groups", OpKind::MoeDescribe, l.active, 64, Dtype::Bf16);
+  add("describe_groups", RowwiseKind::MoeDescribe, l.active, 64, Dtype::Bf16);
   // Both products' weights pass through L2 between two uses of either.
   list.push_back(product("up", l, up * l.inter, l.hidden, 2));
-  add("activation", l.gated ? OpKind::SwiGlu : OpKind::Gelu, l.rows, l.inter, Dtype::Bf16);
+  add("activation", l.gated ? RowwiseKind::SwiGlu : RowwiseKind::Gelu, l.rows, l.inter, Dtype::Bf16);
   list.push_back(product("down", l, l.hidden, l.inter, 1 + up));
-  add("finalize", OpKind::MoeFinalize, l.tokens, l.hidden, Dtype::Bf16);
-  list.back().rowwise.pairs = l.rows;
+  add("finalize", RowwiseKind::MoeFinalize, l.tokens, l.hidden, Dtype::Bf16);
+  list.back().as<RowwiseShape>().pairs = l.rows;
   return list;
 }
 

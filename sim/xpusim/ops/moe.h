@@ -1,7 +1,7 @@
 #pragma once
 #include <vector>
 
-#include "xpusim/spec/graph.h"
+#include "xpusim/operators/operator.h"
 
 /// The experts of a mixture-of-experts layer.
 namespace xpusim::ops {

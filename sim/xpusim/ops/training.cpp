@@ -6,25 +6,15 @@
 namespace xpusim::ops {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
-Operator collective(std::string name, OpKind kind, double bytes, RankGroup group) {
-  Operator o;
-  o.name = std::move(name);
-  o.kind = kind;
-  o.collective.bytes = Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes)));
-  o.collective.group = group;
-  return o;
+Operator collective(std::string name, CollectiveKind kind, double bytes, RankGroup group) {
+  CollectiveShape c{.kind = kind, .group = group, .library = {}};
+  c.bytes = Bytes(std::max<std::int64_t>(1, static_cast<std::int64_t>(bytes)));
+  return {std::move(name), c, {}};
 }
 
-Operator kernel(std::string name, OpKind kind, double elements, Dtype dtype) {
-  Operator o;
-  o.name = std::move(name);
-  o.kind = kind;
-  o.rowwise = {
-      .rows = 1, .cols = std::max<std::int64_t>(1, static_cast<std::int64_t>(elements)), .dtype = dtype};
-  o.rowwise.cold = true;
-  return o;
+Operator kernel(std::string name, RowwiseKind kind, double elements, Dtype dtype) {
+  const auto cols = std::max<std::int64_t>(1, static_cast<std::int64_t>(elements));
+  return {std::move(name), RowwiseShape{.kind = kind, .cols = cols, .dtype = dtype, .cold = true}, {}};
 }
 
 }  // namespace
@@ -56,10 +46,10 @@ Graph optimizer_graph(const ChunkParameters& stage, const TrainingPlan& plan, co
   g.groups = plan.groups;
   Section s{"optimizer", 1, false, {}, {}};
   const double gradients = plan.sharding < Sharding::Zero2 ? stage.dense + stage.experts : parameters;
-  s.operators.push_back(kernel("clear_gradients", OpKind::Copy, gradients, stack.gradients));
-  s.operators.push_back(kernel("gradient_norm", OpKind::CrossEntropy, parameters, stack.gradients));
-  s.operators.push_back(kernel("clip_gradients", OpKind::Copy, parameters, stack.gradients));
-  s.operators.push_back(kernel("adam", OpKind::Optimizer, parameters, stack.gradients));
+  s.operators.push_back(kernel("clear_gradients", RowwiseKind::Copy, gradients, stack.gradients));
+  s.operators.push_back(kernel("gradient_norm", RowwiseKind::CrossEntropy, parameters, stack.gradients));
+  s.operators.push_back(kernel("clip_gradients", RowwiseKind::Copy, parameters, stack.gradients));
+  s.operators.push_back(kernel("adam", RowwiseKind::Optimizer, parameters, stack.gradients));
   g.sections.push_back(std::move(s));
   return g;
 }
@@ -75,25 +65,26 @@ GradientExchange gradient_exchange(const ChunkParameters& p, const TrainingPlan&
     const std::int64_t copies = all == near ? 1 : plan.groups.extent(RankGroup::Copy).ranks;
     const bool in_layers = plan.sharding == Sharding::Zero3;  // then layers exchange as they go
     if (plan.sharding == Sharding::None) {
-      x.gradients.push_back(collective("reduce_" + what, OpKind::AllReduce, parameters * gradient, all));
+      x.gradients.push_back(
+          collective("reduce_" + what, CollectiveKind::AllReduce, parameters * gradient, all));
       return;
     }
     if (!in_layers)
       x.gradients.push_back(
-          collective("scatter_" + what, OpKind::ReduceScatter, parameters * gradient, near));
+          collective("scatter_" + what, CollectiveKind::ReduceScatter, parameters * gradient, near));
     if (copies > 1) {
       const double share = parameters / d(plan.groups.extent(near).ranks);
       x.gradients.push_back(
-          collective("reduce_copies_" + what, OpKind::AllReduce, share * gradient, RankGroup::Copy));
+          collective("reduce_copies_" + what, CollectiveKind::AllReduce, share * gradient, RankGroup::Copy));
     }
     if (in_layers) return;
     if (!stack.broadcasts_weights) {
-      x.weights.push_back(collective("gather_" + what, OpKind::AllGather, parameters * weight, near));
+      x.weights.push_back(collective("gather_" + what, CollectiveKind::AllGather, parameters * weight, near));
       return;
     }
     const std::int64_t owners = plan.groups.extent(near).ranks;
     const Operator one =
-        collective("broadcast_" + what, OpKind::Broadcast, parameters * weight / d(owners), near);
+        collective("broadcast_" + what, CollectiveKind::Broadcast, parameters * weight / d(owners), near);
     x.weights.insert(x.weights.end(), static_cast<std::size_t>(owners), one);
   };
   add("gradients", p.dense, RankGroup::Data, RankGroup::Shard);

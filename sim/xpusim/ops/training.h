@@ -2,8 +2,8 @@
 #include <string_view>
 #include <vector>
 
+#include "xpusim/operators/graph.h"
 #include "xpusim/ops/memory.h"
-#include "xpusim/spec/graph.h"
 #include "xpusim/spec/model.h"
 #include "xpusim/spec/scenario.h"
 #include "xpusim/spec/stack.h"

@@ -9,8 +9,6 @@
 namespace xpusim::ops {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 /// Bytes of one layer's activations that the backward pass needs, per token of a micro-batch, in 16 bits
 /// (Korthikanti et al., arXiv 2205.05198, section 4, with masks only where there is dropout).
 double saved_per_token(const ModelSpec& m, const TrainingPlan& plan, const StackSpec& stack, LayerKind kind) {

@@ -9,8 +9,6 @@
 namespace xpusim::ops {
 namespace {
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 /// What divides `tensor` must, and why not; empty when all does.
 std::string indivisible(const ModelSpec& m, std::int64_t tensor) {
   std::string reasons;
@@ -62,8 +60,9 @@ class TransformerBuilder {
     begin("head", 1);
     norm("final_norm", false);
     gemm("lm_head", sequences_, vocab_, m_.hidden);  // only the last token of each sequence
-    if (p_.tensor > 1) collective("gather_logits", OpKind::AllGather, sequences_ * vocab_ * p_.tensor * 2);
-    rowwise("sample", OpKind::Softmax, sequences_, m_.vocab);
+    if (p_.tensor > 1)
+      collective("gather_logits", CollectiveKind::AllGather, sequences_ * vocab_ * p_.tensor * 2);
+    rowwise("sample", RowwiseKind::Softmax, sequences_, m_.vocab);
     return std::move(graph_);
   }
 
@@ -74,38 +73,39 @@ class TransformerBuilder {
     section().name = std::move(name);
     section().repeat = repeat;
   }
-  Operator& add(std::string name, OpKind kind) {
+  Operator& add(std::string name, Work work) {
     section().operators.push_back({});
     Operator& o = section().operators.back();
     o.name = std::move(name);
-    o.kind = kind;
+    o.work = std::move(work);
     return o;
   }
 
-  void rowwise(std::string name, OpKind kind, std::int64_t rows, std::int64_t cols, bool residual = false) {
-    add(std::move(name), kind).rowwise = {rows, cols, Pass::Forward, type_, residual, false};
+  void rowwise(std::string name, RowwiseKind kind, std::int64_t rows, std::int64_t cols,
+               bool residual = false) {
+    add(std::move(name), RowwiseShape{kind, rows, cols, Pass::Forward, type_, residual});
   }
   void norm(std::string name, bool residual) {
-    rowwise(std::move(name), m_.norm == NormKind::RmsNorm ? OpKind::RmsNorm : OpKind::LayerNorm, tokens_,
-            m_.hidden, residual);
+    rowwise(std::move(name), m_.norm == NormKind::RmsNorm ? RowwiseKind::RmsNorm : RowwiseKind::LayerNorm,
+            tokens_, m_.hidden, residual);
   }
   void gemm(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k) {
     const bool quantised = size_of(s_.precision.activations) < 2;
-    if (quantised) rowwise("quantize_" + name, OpKind::Quantize, m, k);
+    if (quantised) rowwise("quantize_" + name, RowwiseKind::Quantize, m, k);
     GemmShape shape;
     shape.m = m;
     shape.n = n;
     shape.k = k;
     shape.dtype = quantised ? s_.precision.activations : type_;
     shape.weight_dtype = s_.precision.weights;
-    add(name, OpKind::Gemm).gemm = shape;
+    add(name, shape);
   }
-  void collective(std::string name, OpKind kind, std::int64_t bytes) {
-    add(std::move(name), kind).collective.bytes = Bytes(bytes);
+  void collective(std::string name, CollectiveKind kind, std::int64_t bytes) {
+    add(std::move(name), CollectiveShape{.kind = kind, .bytes = Bytes(bytes), .library = {}});
   }
   /// Sums the partial results of a row-parallel product.
   void reduce_hidden(std::string name) {
-    if (p_.tensor > 1) collective(std::move(name), OpKind::AllReduce, tokens_ * m_.hidden * 2);
+    if (p_.tensor > 1) collective(std::move(name), CollectiveKind::AllReduce, tokens_ * m_.hidden * 2);
   }
 
   void attention(std::string name) {
@@ -118,25 +118,27 @@ class TransformerBuilder {
     a.head_dim = m_.head_dim;
     a.dtype = type_;
     a.kv_dtype = s_.precision.kv_cache;
-    add(std::move(name), OpKind::Attention).attention = a;
+    add(std::move(name), a);
   }
   [[nodiscard]] std::int64_t qkv() const { return (heads_ + 2 * kv_heads_) * m_.head_dim; }
   [[nodiscard]] std::int64_t gate_up() const { return ffn_ * (m_.ffn_gated ? 2 : 1); }
-  [[nodiscard]] OpKind activation() const { return m_.ffn_gated ? OpKind::SwiGlu : OpKind::Gelu; }
+  [[nodiscard]] RowwiseKind activation() const {
+    return m_.ffn_gated ? RowwiseKind::SwiGlu : RowwiseKind::Gelu;
+  }
 
   void embedding() {
     begin("embedding", 1);
-    rowwise("embed", OpKind::Embedding, tokens_, m_.hidden);
-    if (m_.position == PositionKind::Learned) rowwise("add_positions", OpKind::Add, tokens_, m_.hidden);
+    rowwise("embed", RowwiseKind::Embedding, tokens_, m_.hidden);
+    if (m_.position == PositionKind::Learned) rowwise("add_positions", RowwiseKind::Add, tokens_, m_.hidden);
     reduce_hidden("reduce_embedding");  // the table is split over the vocabulary
   }
 
   void layer_forward() {
     norm("attention_norm", true);
     gemm("qkv", tokens_, qkv(), m_.hidden);
-    if (m_.qk_norm) rowwise("qk_norm", OpKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim);
+    if (m_.qk_norm) rowwise("qk_norm", RowwiseKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim);
     if (m_.position == PositionKind::Rope)
-      rowwise("rope", OpKind::Rope, tokens_, (heads_ + kv_heads_) * m_.head_dim);
+      rowwise("rope", RowwiseKind::Rope, tokens_, (heads_ + kv_heads_) * m_.head_dim);
     attention("attention");
     gemm("attention_out", tokens_, m_.hidden, heads_ * m_.head_dim);
     reduce_hidden("reduce_attention");

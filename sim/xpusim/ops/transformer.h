@@ -1,6 +1,6 @@
 #pragma once
+#include "xpusim/operators/graph.h"
 #include "xpusim/ops/memory.h"
-#include "xpusim/spec/graph.h"
 #include "xpusim/spec/model.h"
 #include "xpusim/spec/scenario.h"
 

@@ -40,7 +40,7 @@ void record_operators(CaseRecord& c, const std::vector<result::OperatorRow>& row
     const std::string name = row.section.empty() ? row.name : row.section + "." + row.name;
     sums[name].add(row.breakdown, static_cast<double>(row.count));
     OperatorRecord& o = c.operators[name];
-    o.kind = enum_name(row.kind);
+    o.kind = enum_name(row.kind());
     o.us += us(row.time) * static_cast<double>(row.count);
   }
   for (auto& [name, o] : c.operators) o.bound = cause_name(static_cast<std::size_t>(sums[name].largest()));

@@ -27,7 +27,7 @@ class MeanBand {
 /// Operators of one name stand for many: one warning each, and not more than a few.
 void warn_outside(Result& r, const ClassAccuracy& c, const OperatorRow& row, std::set<std::string>& warned) {
   constexpr std::size_t kMostWarnings = 5;
-  const std::string where = outside_validated(c, row.op);
+  const std::string where = outside_validated(c, accuracy_extents(row.op));
   if (where.empty() || warned.size() >= kMostWarnings || !warned.insert(row.name).second) return;
   r.warnings.push_back(fmt::format("{}: outside what was measured on {}: {}", row.name, c.chip, where));
 }
@@ -44,7 +44,7 @@ void apply_accuracy(Result& r, const AccuracyTable& table, const ChipSpec& chip)
     row.band_pct = band->percent;
     const double seconds = row.time.count() * static_cast<double>(row.count);
     whole.add(seconds, row.band_pct);
-    classes[row.kind].add(seconds, row.band_pct);
+    classes[row.kind()].add(seconds, row.band_pct);
     evidence.insert(band->evidence);
     if (band->measured != nullptr) warn_outside(r, *band->measured, row, warned);
   }

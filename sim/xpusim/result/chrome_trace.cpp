@@ -72,7 +72,7 @@ void write(TraceWriter& w, std::size_t pid, const Result& r) {
   std::vector<double> first_begin(r.operators.size(), -1);
   for (const cluster::OperatorSpan& s : r.schedule.spans) {
     const std::size_t row = r.first_row[s.section] + s.index;
-    w.span(pid, static_cast<std::size_t>(s.stream), names[row], enum_name(r.operators[row].kind),
+    w.span(pid, static_cast<std::size_t>(s.stream), names[row], enum_name(r.operators[row].kind()),
            s.begin.count(), s.end.count());
     if (first_begin[row] < 0) first_begin[row] = s.begin.count();
   }

@@ -20,7 +20,7 @@ Json json_of(const std::optional<double>& x) { return x ? Json(*x) : Json(nullpt
 Json json_of(const OperatorRow& o) {
   return {{"section", o.section},
           {"name", o.name},
-          {"op", enum_name(o.kind)},
+          {"op", enum_name(o.kind())},
           {"count", o.count},
           {"time_s", o.time.count()},
           {"flops", o.flops.count()},

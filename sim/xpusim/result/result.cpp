@@ -19,9 +19,9 @@ std::vector<ClassRow> by_class(const std::vector<OperatorRow>& operators) {
   std::vector<ClassRow> classes;
   for (const OperatorRow& o : operators) {
     auto row =
-        std::find_if(classes.begin(), classes.end(), [&](const ClassRow& c) { return c.kind == o.kind; });
+        std::find_if(classes.begin(), classes.end(), [&](const ClassRow& c) { return c.kind == o.kind(); });
     if (row == classes.end()) {
-      classes.push_back({o.kind, 0, Seconds(0), {}, {}});
+      classes.push_back({o.kind(), 0, Seconds(0), {}, {}});
       row = std::prev(classes.end());
     }
     row->count += o.count;

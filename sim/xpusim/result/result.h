@@ -9,16 +9,15 @@
 #include "xpusim/cluster/pipeline.h"
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/breakdown.h"
+#include "xpusim/operators/graph.h"
 #include "xpusim/ops/transformer.h"
 #include "xpusim/spec/accuracy.h"
-#include "xpusim/spec/graph.h"
 
 namespace xpusim::result {
 
 /// One operator of the graph: what one run of it takes, and how often it runs.
 struct OperatorRow {
   std::string section, name;
-  OpKind kind = OpKind::Gemm;
   std::int64_t count = 1;
   Seconds time;  ///< of one run
   Breakdown breakdown;
@@ -28,11 +27,12 @@ struct OperatorRow {
   Operator op;
   std::optional<double> band_pct;  ///< nine of ten such kernels are off by less; nothing: never measured
   std::string detail;              ///< tiling, or collective algorithm and level
+  [[nodiscard]] OpKind kind() const { return kind_of(op); }
 };
 
 /// All operators of one kind together.
 struct ClassRow {
-  OpKind kind = OpKind::Gemm;
+  OpKind kind{};
   std::int64_t count = 0;
   Seconds time;
   Breakdown breakdown;

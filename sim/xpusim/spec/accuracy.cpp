@@ -25,35 +25,6 @@ void describe(Fields& f, ClassAccuracy& c) {
 
 void describe(Fields& f, AccuracyTable& c) { f.required("classes", c.classes, "validated classes"); }
 
-std::string_view accuracy_class(const Operator& o) {
-  if (is_collective(o.kind)) return {};
-  if (o.kind == OpKind::Gemm) {
-    const std::int64_t bytes = size_of(o.gemm.dtype);
-    return bytes == 1 ? "gemm 8-bit" : bytes == 2 ? "gemm 16-bit" : "gemm 32-bit";
-  }
-  if (o.kind == OpKind::Attention) {
-    if (o.attention.pass == Pass::Backward) return "attention backward";
-    return o.attention.decodes() ? "attention decode" : "attention prefill";
-  }
-  if (o.kind == OpKind::GroupedGemm) return "grouped gemm";
-  return "row-wise";
-}
-
-std::vector<std::pair<std::string_view, double>> accuracy_extents(const Operator& o) {
-  const auto d = [](std::int64_t x) { return static_cast<double>(x); };
-  if (o.kind == OpKind::Gemm) return {{"m", d(o.gemm.m)}, {"n", d(o.gemm.n)}, {"k", d(o.gemm.k)}};
-  if (o.kind == OpKind::Attention)
-    return {{"batch", d(o.attention.batch)},
-            {"kv_len", d(o.attention.kv_len)},
-            {"heads", d(o.attention.heads)},
-            {"head_dim", d(o.attention.head_dim)}};
-  if (o.kind == OpKind::GroupedGemm)
-    return {
-        {"groups", d(o.grouped.groups)}, {"m", d(o.grouped.m)}, {"n", d(o.grouped.n)}, {"k", d(o.grouped.k)}};
-  if (is_rowwise(o.kind)) return {{"elements", d(o.rowwise.rows) * d(o.rowwise.cols)}};
-  return {};
-}
-
 std::optional<ErrorBand> error_band(const AccuracyTable& table, std::string_view chip,
                                     std::string_view family, std::string_view operators) {
   const ClassAccuracy *of_family = nullptr, *of_any = nullptr;
@@ -72,9 +43,9 @@ std::optional<ErrorBand> error_band(const AccuracyTable& table, std::string_view
   return std::nullopt;
 }
 
-std::string outside_validated(const ClassAccuracy& c, const Operator& o) {
+std::string outside_validated(const ClassAccuracy& c, const Extents& extents) {
   std::string found;
-  for (const auto& [name, value] : accuracy_extents(o)) {
+  for (const auto& [name, value] : extents) {
     for (const ValidatedExtent& e : c.extents) {
       if (e.name != name || (value >= e.low && value <= e.high)) continue;
       found += fmt::format("{}{} {:.0f} (measured: {:.0f} to {:.0f})", found.empty() ? "" : ", ", name, value,

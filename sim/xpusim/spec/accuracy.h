@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "xpusim/core/fields.h"
-#include "xpusim/spec/graph.h"
 
 /// How far off the model was where it was measured, and what that says about other results. The numbers come
 /// from replaying measured sets (validation/); configs/accuracy.yaml keeps them.
 namespace xpusim {
+
+/// Name and value of what decides whether an operator lies in the measured range.
+using Extents = std::vector<std::pair<std::string_view, double>>;
 
 /// Extents of the operators of a validated class: a result outside of them has no evidence.
 struct ValidatedExtent {
@@ -36,11 +38,6 @@ void describe(Fields&, ValidatedExtent&);
 void describe(Fields&, ClassAccuracy&);
 void describe(Fields&, AccuracyTable&);
 
-/// The class that an operator is validated in; empty for a collective.
-[[nodiscard]] std::string_view accuracy_class(const Operator&);
-/// What a class's validated range is stated in: name and value.
-[[nodiscard]] std::vector<std::pair<std::string_view, double>> accuracy_extents(const Operator&);
-
 /// What to expect of a class on a chip.
 struct ErrorBand {
   double percent = 0;                       ///< nine of ten kernels are off by less
@@ -53,7 +50,7 @@ struct ErrorBand {
 [[nodiscard]] std::optional<ErrorBand> error_band(const AccuracyTable&, std::string_view chip,
                                                   std::string_view family, std::string_view operators);
 
-/// In which extents an operator lies outside the measured range, for people; empty if in none.
-[[nodiscard]] std::string outside_validated(const ClassAccuracy&, const Operator&);
+/// Which extents lie outside the measured range, for people; empty if none.
+[[nodiscard]] std::string outside_validated(const ClassAccuracy&, const Extents&);
 
 }  // namespace xpusim

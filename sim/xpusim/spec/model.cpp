@@ -2,7 +2,6 @@
 
 namespace xpusim {
 namespace {
-double d(std::int64_t x) { return static_cast<double>(x); }
 constexpr Range kCount = between(1, 1 << 24);
 }  // namespace
 

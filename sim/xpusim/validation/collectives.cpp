@@ -16,8 +16,6 @@ bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;
 }
 
-double d(std::int64_t x) { return static_cast<double>(x); }
-
 /// Numbers of a row, all above zero.
 class Fields : public FieldReader {
  public:
@@ -33,12 +31,12 @@ class Fields : public FieldReader {
   }
 };
 
-OpKind kind_of(std::string_view name, Fields& f, std::string_view column) {
-  if (name == "alltoall") return OpKind::AllToAll;
-  if (name == "send") return OpKind::SendRecv;
-  if (const auto kind = enum_from<OpKind>(name); kind && is_collective(*kind)) return *kind;
+CollectiveKind kind_of(std::string_view name, Fields& f, std::string_view column) {
+  if (name == "alltoall") return CollectiveKind::AllToAll;
+  if (name == "send") return CollectiveKind::SendRecv;
+  if (const auto kind = enum_from<CollectiveKind>(name)) return *kind;
   f.wrong(column, "all_reduce, all_gather, reduce_scatter, all_to_all, send, dispatch or combine");
-  return OpKind::AllReduce;
+  return CollectiveKind::AllReduce;
 }
 
 /// The whole number that stands in the text after `before`; 0 where there is none.
@@ -66,7 +64,7 @@ MeasuredCall nccl_row(Fields& f) {
 /// custom_allreduce.csv: a serving engine's kernels, up to the size from which it calls the library.
 MeasuredCall custom_row(Fields& f) {
   MeasuredCall m;
-  m.call.kind = OpKind::AllReduce;
+  m.call.kind = CollectiveKind::AllReduce;
   m.call.size = Bytes(f.whole("message_size") * 2);
   m.call.group.ranks = f.whole("num_gpus");
   m.time_us = f.number("time_us");
@@ -79,7 +77,7 @@ MeasuredCall custom_row(Fields& f) {
 /// How a serving library's expert exchange, or a kernel of its own, is called in the system's file.
 void choose_library(MeasuredCall& m, const Fields& f) {
   const std::string_view note = f.text("note"), algorithm = f.text("algorithm");
-  const bool moe = m.call.kind == OpKind::Dispatch || m.call.kind == OpKind::Combine;
+  const bool moe = m.call.kind == CollectiveKind::Dispatch || m.call.kind == CollectiveKind::Combine;
   if (moe) {
     const bool fast = contains(note, "low_latency") || contains(note, "low latency") ||
                       contains(note, "low-latency") || contains(note, "pplx");
@@ -124,7 +122,7 @@ MeasuredCall system_row(Fields& f, const Csv& csv) {
   m.call.group.ranks = f.whole("ranks");
   const std::int64_t per_node = f.whole("ranks_per_node");
   std::int64_t bytes = f.whole("message_bytes");
-  if (shards && (m.call.kind == OpKind::AllGather || m.call.kind == OpKind::ReduceScatter))
+  if (shards && (m.call.kind == CollectiveKind::AllGather || m.call.kind == CollectiveKind::ReduceScatter))
     bytes *= m.call.group.ranks;
   m.call.size = Bytes(bytes);
   m.source = f.text("source");
@@ -142,7 +140,7 @@ MeasuredCall system_row(Fields& f, const Csv& csv) {
   if (f.has("time_us")) {
     m.time_us = f.number("time_us");
   } else if (f.has(bandwidth)) {
-    const bool moe = m.call.kind == OpKind::Dispatch || m.call.kind == OpKind::Combine;
+    const bool moe = m.call.kind == CollectiveKind::Dispatch || m.call.kind == CollectiveKind::Combine;
     const double counted = moe ? counted_bytes(m, per_node) : d(bytes);
     m.time_us = counted / f.number(bandwidth) / 1e3;
     if (moe && shards) m.skipped = "no time, and the bandwidth's bytes are not stated";

@@ -82,18 +82,15 @@ struct Call {
   Setup setup = Setup::None;
 };
 
-Operator rowwise(RowReader& r, OpKind kind, std::string_view rows, std::string_view cols, Dtype dtype) {
-  Operator o;
-  o.kind = kind;
-  o.rowwise = {.rows = r.count(rows), .cols = r.count(cols), .dtype = dtype};
-  return o;
+Operator rowwise(RowReader& r, RowwiseKind kind, std::string_view rows, std::string_view cols, Dtype dtype) {
+  return {{}, RowwiseShape{.kind = kind, .rows = r.count(rows), .cols = r.count(cols), .dtype = dtype}, {}};
 }
 
 Call gemm(RowReader& r, Dtype dtype) {
   Operator o;
-  o.kind = OpKind::Gemm;
-  o.gemm = {.m = r.count("m"), .n = r.count("n"), .k = r.count("k"), .dtype = dtype, .weight_dtype = dtype};
-  o.gemm.weight_copies = r.rotation();
+  o.work = GemmShape{
+      .m = r.count("m"), .n = r.count("n"), .k = r.count("k"), .dtype = dtype, .weight_dtype = dtype};
+  o.as<GemmShape>().weight_copies = r.rotation();
   return {o, {}, Setup::None};
 }
 
@@ -102,13 +99,12 @@ Call gemm(RowReader& r, Dtype dtype) {
 Call gemm_of_other_source(RowReader& r) {
   const std::int64_t groups = r.count_or("groups", 1);
   Call call = gemm(r, r.dtype("dtype"));
-  call.op->gemm.batch = r.count_or("batch", 1);
-  call.op->gemm.weight_copies = r.text("note").find("l2_warm") == std::string_view::npos ? 0 : 1;
+  call.op->as<GemmShape>().batch = r.count_or("batch", 1);
+  call.op->as<GemmShape>().weight_copies = r.text("note").find("l2_warm") == std::string_view::npos ? 0 : 1;
   if (groups == 1) return call;
-  const GemmShape& g = call.op->gemm;
-  call.op->kind = OpKind::GroupedGemm;
-  call.op->grouped = {.groups = groups, .m = groups * g.m, .n = g.n, .k = g.k};
-  call.op->grouped.dtype = call.op->grouped.weight_dtype = g.dtype;
+  const GemmShape g = call.op->as<GemmShape>();
+  call.op->work = GroupedGemmShape{
+      .groups = groups, .m = groups * g.m, .n = g.n, .k = g.k, .dtype = g.dtype, .weight_dtype = g.dtype};
   return call;
 }
 
@@ -118,8 +114,7 @@ Call linear_fp8(RowReader& r) {
   Call call = gemm(r, Dtype::Fp8);
   if (r.text("timing").empty()) {
     Operator scale;
-    scale.kind = OpKind::Copy;
-    scale.rowwise = {.rows = 1, .cols = 1};
+    scale.work = RowwiseShape{.kind = RowwiseKind::Copy};
     call.before.push_back(scale);
   }
   return call;
@@ -128,8 +123,8 @@ Call linear_fp8(RowReader& r) {
 /// What the sets of a serving library name alike: new and cached tokens, heads, data types.
 Operator served_attention(RowReader& r, bool decode, std::string_view dtype) {
   Operator o;
-  o.kind = OpKind::Attention;
-  AttentionShape& a = o.attention;
+  o.work = AttentionShape{};
+  AttentionShape& a = o.as<AttentionShape>();
   a.batch = r.count("batch_size");
   a.heads = r.count("num_heads");
   a.dtype = r.dtype(dtype);
@@ -146,8 +141,9 @@ Call served_call(const Operator& o, bool decode, std::int64_t rotated) {
   Call call{o, {}, decode ? Setup::Decode : Setup::Prefill};
   if (rotated == 0) return call;
   Operator rope;
-  rope.kind = OpKind::Rope;
-  rope.rowwise = {.rows = o.attention.batch * o.attention.q_len, .cols = rotated};
+  rope.work = RowwiseShape{.kind = RowwiseKind::Rope,
+                           .rows = o.as<AttentionShape>().batch * o.as<AttentionShape>().q_len,
+                           .cols = rotated};
   call.before.push_back(rope);
   return call;
 }
@@ -156,7 +152,7 @@ Call served_call(const Operator& o, bool decode, std::int64_t rotated) {
 /// Where the cache holds 8-bit values, prefill computes in them too.
 Call attention(RowReader& r, bool decode) {
   Operator o = served_attention(r, decode, "attn_dtype");
-  AttentionShape& a = o.attention;
+  AttentionShape& a = o.as<AttentionShape>();
   a.kv_heads = r.count_or("num_key_value_heads", a.heads);
   a.head_dim = r.count("head_dim");
   if (!decode && size_of(a.kv_dtype) == 1) a.dtype = a.kv_dtype;
@@ -168,7 +164,7 @@ Call attention(RowReader& r, bool decode) {
 /// all heads share.
 Call latent_attention(RowReader& r, bool decode) {
   Operator o = served_attention(r, decode, "mla_dtype");
-  AttentionShape& a = o.attention;
+  AttentionShape& a = o.as<AttentionShape>();
   a.kv_heads = decode ? 1 : a.heads;
   a.head_dim = decode ? 512 + 64 : 128 + 64;
   a.value_dim = decode ? 512 : 128;
@@ -178,8 +174,9 @@ Call latent_attention(RowReader& r, bool decode) {
   Call call = served_call(o, decode, (a.heads + 1) * 64);  // the keys' part is shared
   if (quantised) {                                         // a kernel of its own makes Q, K and V 8-bit
     Operator quantise;
-    quantise.kind = OpKind::Quantize;
-    quantise.rowwise = {.rows = a.batch * a.q_len, .cols = a.heads * (2 * a.head_dim + a.value_dim)};
+    quantise.work = RowwiseShape{.kind = RowwiseKind::Quantize,
+                                 .rows = a.batch * a.q_len,
+                                 .cols = a.heads * (2 * a.head_dim + a.value_dim)};
     call.before.push_back(quantise);
   }
   return call;
@@ -189,8 +186,8 @@ Call latent_attention(RowReader& r, bool decode) {
 Operator plain_attention(RowReader& r, std::string_view q_len, std::string_view kv_len,
                          std::string_view causal) {
   Operator o;
-  o.kind = OpKind::Attention;
-  AttentionShape& a = o.attention;
+  o.work = AttentionShape{};
+  AttentionShape& a = o.as<AttentionShape>();
   a.batch = r.count("batch");
   a.q_len = r.count(q_len);
   a.kv_len = r.count(kv_len);
@@ -206,11 +203,11 @@ Operator plain_attention(RowReader& r, std::string_view q_len, std::string_view 
 Call training_attention(RowReader& r) {
   if (!r.text("window").empty()) return {};  // a sliding window has no model
   Operator o = plain_attention(r, "seq_q", "seq_kv", "1");
-  o.attention.value_dim = r.count_or("head_dim_v", o.attention.head_dim);
+  o.as<AttentionShape>().value_dim = r.count_or("head_dim_v", o.as<AttentionShape>().head_dim);
   Call call{o, {}, Setup::None};
   const std::string_view direction = r.text("direction");
   if (direction == "fwd_bwd") call.before.push_back(o);
-  if (direction != "fwd") call.op->attention.pass = Pass::Backward;
+  if (direction != "fwd") call.op->as<AttentionShape>().pass = Pass::Backward;
   return call;
 }
 
@@ -242,19 +239,20 @@ Call moe_layer(RowReader& r) {
 Call grouped_gemm(RowReader& r) {
   if (r.text("op") != "grouped_gemm" && r.text("op") != "grouped_gemm_gelu") return {};
   Operator o;
-  o.kind = OpKind::GroupedGemm;
-  o.grouped = {.groups = r.count("groups"), .m = r.count("m_total"), .n = r.count("n"), .k = r.count("k")};
-  o.grouped.dtype = o.grouped.weight_dtype = r.dtype("dtype");
+  o.work = GroupedGemmShape{
+      .groups = r.count("groups"), .m = r.count("m_total"), .n = r.count("n"), .k = r.count("k")};
+  o.as<GroupedGemmShape>().dtype = o.as<GroupedGemmShape>().weight_dtype = r.dtype("dtype");
   return {o, {}, Setup::None};
 }
 
 /// A row whose "shape" is ROWSxCOLS; of swiglu, the columns of gate and up together.
-Operator shaped(RowReader& r, OpKind kind) {
+Operator shaped(RowReader& r, RowwiseKind kind) {
   const auto [rows, cols] = r.extents("shape");
   Operator o;
-  o.kind = kind;
-  o.rowwise = {.rows = rows, .cols = kind == OpKind::SwiGlu ? std::max<std::int64_t>(1, cols / 2) : cols};
-  o.rowwise.dtype = r.dtype("dtype");
+  o.work = RowwiseShape{.kind = kind,
+                        .rows = rows,
+                        .cols = kind == RowwiseKind::SwiGlu ? std::max<std::int64_t>(1, cols / 2) : cols};
+  o.as<RowwiseShape>().dtype = r.dtype("dtype");
   return o;
 }
 
@@ -265,22 +263,22 @@ Call vector_operator(RowReader& r) {
   if (backward) name.resize(name.size() - 4);
   const bool residual = name.starts_with("add_") && name.ends_with("norm");
   if (residual) name = name.substr(4);
-  const auto kind = enum_from<OpKind>(name);
-  if (!kind || !is_rowwise(*kind)) return {};
+  const auto kind = enum_from<RowwiseKind>(name);
+  if (!kind) return {};
   Operator o;
   if (!r.text("shape").empty()) {
     o = shaped(r, *kind);
   } else {
     if (r.text("cols").empty()) return {};
     o = rowwise(r, *kind, "rows", "cols", r.dtype("dtype"));
-    o.rowwise.cold = true;  // these sets flush L2 between runs
+    o.as<RowwiseShape>().cold = true;  // these sets flush L2 between runs
   }
-  o.rowwise.pass = backward ? Pass::Backward : Pass::Forward;
-  o.rowwise.residual = residual;
+  o.as<RowwiseShape>().pass = backward ? Pass::Backward : Pass::Forward;
+  o.as<RowwiseShape>().residual = residual;
   Call call{o, {}, Setup::None};
-  if (*kind == OpKind::CrossEntropy && !backward) {  // these sets time loss and gradient together
+  if (*kind == RowwiseKind::CrossEntropy && !backward) {  // these sets time loss and gradient together
     call.before.push_back(o);
-    call.op->rowwise.pass = Pass::Backward;
+    call.op->as<RowwiseShape>().pass = Pass::Backward;
   }
   return call;
 }
@@ -327,7 +325,7 @@ const std::map<std::string, Kind, std::less<>>& kinds() {
       {"scale_matrix",
        {{"m", "k", "time_us"},
         [](RowReader& r) {
-          return Call{rowwise(r, OpKind::Quantize, "m", "k", Dtype::Bf16), {}, Setup::None};
+          return Call{rowwise(r, RowwiseKind::Quantize, "m", "k", Dtype::Bf16), {}, Setup::None};
         }}},
   };
   return table;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "xpusim/spec/graph.h"
+#include "xpusim/operators/operator.h"
 #include "xpusim/spec/scenario.h"
 
 /// Published measurements as files: CSV with '#' lines first (origin, licence, "# chip=ID op=NAME"), one

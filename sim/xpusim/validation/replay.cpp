@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "xpusim/core/error.h"
-#include "xpusim/ops/cost.h"
 
 namespace xpusim::validation {
 namespace {
@@ -52,7 +51,7 @@ class Estimators {
 
 /// Why a row cannot be right: data that lies in no cache came faster than the memory's peak.
 std::string impossible(const Measurement& m, const ChipSpec& chip) {
-  const double bytes = ops::cost(*m.op).weight_bytes;
+  const double bytes = cost(*m.op).weight_bytes;
   const bool cached = bytes <= 2 * static_cast<double>(chip.l2.capacity.count());
   if (cached || bytes / (m.time_us * 1e-6) <= chip.hbm.bandwidth.count()) return {};
   return "reads its operands faster than the memory's peak";

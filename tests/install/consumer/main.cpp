@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
   const xpusim::ChipSpec chip = xpusim::config::Library(argv[1]).chip("h100_sxm").value;
   xpusim::Operator gemm;
   gemm.name = "gemm";
-  gemm.gemm = {.m = 1024, .n = 1024, .k = 1024};
+  gemm.work = xpusim::GemmShape{.m = 1024, .n = 1024, .k = 1024};
   const auto result = xpusim::simulate(gemm, chip, xpusim::Launch::Graph, {});
   std::printf("gemm on %s takes %.3f us\n", result.chip.c_str(), result.total.count() * 1e6);
   return result.total.count() > 0 ? 0 : 1;

@@ -1,0 +1,30 @@
+#pragma once
+#include "xpusim/operators/work.h"
+
+namespace xpusim {
+
+/// softmax(Q K^T) V. q_len new tokens against kv_len keys (kv_len counts the new ones).
+struct AttentionShape {
+  Pass pass = Pass::Forward;
+  std::int64_t batch = 1, q_len = 1, kv_len = 1, heads = 1, kv_heads = 1, head_dim = 128;
+  std::int64_t value_dim = 0;  ///< elements of a value; 0: head_dim, as queries and keys have
+  bool latent = false;         ///< values are the first elements of the keys: memory holds both once (MLA)
+  bool prompt = false;         ///< one token that is a whole prompt: prefill's kernel runs it, not decode's
+  bool causal = true;
+  Dtype dtype = Dtype::Bf16;
+  Dtype kv_dtype = Dtype::Bf16;
+  [[nodiscard]] bool decodes() const { return q_len == 1 && !prompt; }
+  [[nodiscard]] std::int64_t value_extent() const { return value_dim > 0 ? value_dim : head_dim; }
+  auto operator<=>(const AttentionShape&) const = default;
+};
+
+void describe(Fields&, AttentionShape&);
+[[nodiscard]] Cost cost(const AttentionShape&);
+[[nodiscard]] std::string_view accuracy_class(const AttentionShape&);
+[[nodiscard]] Extents accuracy_extents(const AttentionShape&);
+[[nodiscard]] AttentionShape sample_of(const AttentionShape&);
+
+/// Share of the q_len x kv_len score matrix that a causal mask leaves.
+[[nodiscard]] double causal_share(const AttentionShape&);
+
+}  // namespace xpusim

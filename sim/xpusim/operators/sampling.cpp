@@ -1,0 +1,15 @@
+#include "xpusim/operators/sampling.h"
+
+#include <algorithm>
+
+namespace xpusim {
+
+void cut_extent(std::int64_t& extent, double& work, double limit, std::int64_t grain) {
+  if (work <= limit) return;
+  const auto part = static_cast<std::int64_t>(static_cast<double>(extent) * limit / work) / grain * grain;
+  const std::int64_t kept = std::clamp<std::int64_t>(part, std::min(extent, grain), extent);
+  work *= static_cast<double>(kept) / static_cast<double>(extent);
+  extent = kept;
+}
+
+}  // namespace xpusim
