@@ -324,16 +324,18 @@ TEST_F(Mistakes, AllOfAFileComeAtOnceByLine) {
   text = replaced(text, "kv_heads: 2", "kv_heads: 3");
   text = replaced(text, "vocab: 100", "vocab: 0\nvocabulary: 100\nlayers: 3");
   text = replaced(text, "position: rope\n", "");
-  EXPECT_EQ(in(FileKind::Model, text),
-            "test.yaml:1:1: model.position: missing required key (position encoding)\n"
-            "test.yaml:4:9: model.layers: cannot read 'two' (write a whole number)\n"
-            "test.yaml:7:11: model.kv_heads: 3 does not divide 8 heads (heads = kv_heads x group)\n"
-            "test.yaml:11:8: model.vocab: '0' is out of range (at least 1, at most 16777216)\n"
-            "test.yaml:12:1: model.vocabulary: unknown key (known: id, name, source, layers, hidden, heads, "
-            "kv_heads, "
-            "head_dim, ffn, ffn_gated, vocab, tie_embeddings, qk_norm, norm, position, max_position, causal, "
-            "cross_tokens, mtp_layers, latent, experts, convolutions)\n"
-            "test.yaml:13:1: model.layers: duplicate key (first at line 4)");
+  EXPECT_EQ(
+      in(FileKind::Model, text),
+      "test.yaml:1:1: model.position: missing required key (position encoding)\n"
+      "test.yaml:4:9: model.layers: cannot read 'two' (write a whole number)\n"
+      "test.yaml:7:11: model.kv_heads: 3 does not divide 8 heads (heads = kv_heads x group)\n"
+      "test.yaml:11:8: model.vocab: '0' is out of range (at least 1, at most 16777216)\n"
+      "test.yaml:12:1: model.vocabulary: unknown key (known: id, name, source, layers, hidden, heads, "
+      "kv_heads, "
+      "head_dim, ffn, ffn_gated, vocab, tie_embeddings, qk_norm, norm, position, rotary_dim, max_position, "
+      "causal, parallel_block, output_gate, sinks, patch, cross_tokens, mtp_layers, attention_layers, "
+      "latent, linear, sparse, experts, joint_text, convolutions, recommender)\n"
+      "test.yaml:13:1: model.layers: duplicate key (first at line 4)");
 }
 
 TEST_F(Mistakes, OneIsNotFollowedByOthersThatItCauses) {

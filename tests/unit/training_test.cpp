@@ -375,7 +375,7 @@ TEST(TrainingMemory, OfStatesIsThatOfThePublishedTable) {
   layers.dense_layers = m.layers = 37;
   ScenarioSpec s = training_scenario(64, 1, 128);
   s.parallelism.dp = 64;
-  const double parameters = 37 * layer_parameters(m, LayerKind::Dense), scale = 7.5 / parameters;
+  const double parameters = 37 * layer_parameters(m, {}), scale = 7.5 / parameters;
   const auto gb = [&](Sharding sharding) {
     s.training.sharding = sharding;
     const ops::MemoryUse use = ops::training_memory(m, plan_of(m, s, stack), stack, {layers}, 1);

@@ -55,7 +55,7 @@ ScenarioSpec decode(std::int64_t batch, std::int64_t context) {
 double product_weights(const ModelSpec& m) {
   const double norms = d(m.layers) * (2 * d(m.hidden) * (m.norm == NormKind::LayerNorm ? 2 : 1) +
                                       (m.qk_norm ? 2 * d(m.head_dim) : 0));
-  return d(m.layers) * layer_parameters(m, LayerKind::Dense) - norms + d(m.vocab) * d(m.hidden);
+  return d(m.layers) * layer_parameters(m, {}) - norms + d(m.vocab) * d(m.hidden);
 }
 double head_weights(const ModelSpec& m) { return d(m.vocab) * d(m.hidden); }
 /// Q K^T and P V of a causal self-attention over `sequence` tokens, all layers.
@@ -279,7 +279,7 @@ TEST(ResolveParallelism, RefusesWhatOnlyTrainingKnows) {
 TEST(MemoryPerRank, OfDecodingIsWeightsKvCacheAndLittleElse) {
   const ModelSpec m = test::model("llama31_70b");
   const ops::MemoryUse use = ops::memory_per_rank(m, decode(64, 4095), {8, 1});
-  const double parameters = d(m.layers) * layer_parameters(m, LayerKind::Dense) + embedding_parameters(m);
+  const double parameters = d(m.layers) * layer_parameters(m, {}) + embedding_parameters(m);
   EXPECT_DOUBLE_EQ(use.weights, parameters / 8 * 2);
   // Two tensors, 80 layers, one KV head of 128 on each rank, 4096 tokens of 64 sequences, 2 bytes.
   EXPECT_DOUBLE_EQ(use.kv_cache, 2.0 * 80 * 1 * 128 * 4096 * 64 * 2);

@@ -135,6 +135,58 @@ void check_heads(std::int64_t heads, std::int64_t kv_heads, const std::string& p
                       "heads = kv_heads x group");
 }
 
+/// `part` is not above `whole`.
+void check_at_most(std::int64_t part, std::int64_t whole, const std::string& path, const std::string& limit,
+                   Reader& r) {
+  if (part > whole)
+    r.report_conflict({path, limit}, fmt::format("{} is more than {} {}", part, whole, limit),
+                      fmt::format("at most {}", whole));
+}
+
+void check_attention_layers(const ModelSpec& m, Reader& r) {
+  bool any_linear = false;
+  for (std::size_t i = 0; i < m.attention_layers.size(); ++i) {
+    const AttentionLayersSpec& a = m.attention_layers[i];
+    const std::string path = fmt::format("model.attention_layers[{}]", i);
+    any_linear |= a.linear;
+    if ((a.window > 0) + (a.chunk > 0) + a.linear != 1)
+      r.report_conflict({path + ".window", path + ".chunk", path + ".linear", path}, "not one way to attend",
+                        "give one of window (1 or more), chunk (1 or more) and linear: true");
+    check_at_most(a.from + a.take, a.every, path + ".take", path + ".every", r);
+    if (a.linear && !m.linear)
+      r.report_conflict({path + ".linear"}, "the model does not say what its linear attention is",
+                        "add linear: {key_heads, value_heads, key_dim, value_dim}");
+  }
+  if (m.linear && !any_linear)
+    r.report_conflict({"model.linear"}, "no layer takes it", "add it to attention_layers");
+  if (m.linear && m.linear->value_heads % m.linear->key_heads != 0)
+    r.report_conflict({"model.linear.key_heads", "model.linear.value_heads"},
+                      fmt::format("{} does not divide {}", m.linear->key_heads, m.linear->value_heads),
+                      "value_heads = key_heads x group");
+}
+
+void check_model(const ModelSpec& m, Reader& r) {
+  check_heads(m.heads, m.kv_heads, "model.", r);
+  check_attention_layers(m, r);
+  check_at_most(m.rotary_dim, m.head_dim, "model.rotary_dim", "model.head_dim", r);
+  if (m.experts) {
+    check_at_most(m.experts->per_token, m.experts->count, "model.experts.per_token", "model.experts.count",
+                  r);
+    check_at_most(m.experts->dense_layers, m.layers, "model.experts.dense_layers", "model.layers", r);
+  }
+  if (m.sparse && !m.latent)
+    r.report_conflict({"model.sparse"}, "an indexer is modelled before latent attention only", "add latent");
+  if (m.joint_text) {
+    check_at_most(m.joint_text->separate_layers, m.layers, "model.joint_text.separate_layers", "model.layers",
+                  r);
+    if (m.cross_tokens > 0)
+      r.report_conflict({"model.cross_tokens", "model.joint_text"},
+                        "the text is either attended to or joined", "one of the two");
+  }
+  if (m.recommender && !m.convolutions.empty())
+    r.report_conflict({"model.recommender", "model.convolutions"}, "two kinds of network", "one of the two");
+}
+
 void check_scenario(const ScenarioSpec& s, Reader& r) {
   const bool is_decode = s.phase == Phase::Decode;
   if (is_decode && s.context == 0)
@@ -328,7 +380,7 @@ Loaded<StackSpec> read_stack(const Node& node, const std::string& file) {
 Loaded<ModelSpec> read_model(const Node& node, const std::string& file) {
   return read<ModelSpec>(node, FileKind::Model, file, [&](const ModelSpec& m, Reader& r) {
     check_id(m.id, file, "model.id", r);
-    check_heads(m.heads, m.kv_heads, "model.", r);
+    check_model(m, r);
   });
 }
 Loaded<ScenarioSpec> read_scenario(const Node& node, const std::string& file) {

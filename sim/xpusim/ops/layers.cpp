@@ -579,7 +579,7 @@ class PassBuilder {
 
   // ---- weights that replicas share
   [[nodiscard]] double weight_bytes(LayerKind kind) const {
-    double parameters = layer_parameters(m_, kind) / d(tp_);
+    double parameters = layer_parameters(m_, {.experts = kind == LayerKind::Experts}) / d(tp_);
     if (kind == LayerKind::Experts) parameters += expert_parameters(m_) / d(plan_.groups.expert * etp());
     return parameters * 2;
   }

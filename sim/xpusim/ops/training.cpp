@@ -25,9 +25,9 @@ ChunkParameters parameters_of(const Chunk& c, const ModelSpec& m, const Training
   const std::int64_t dense_layers = c.dense_layers + (m.experts ? 0 : c.mtp_layers);
   ChunkParameters p;
   if (!m.convolutions.empty()) return {total_parameters(m), 0};
-  if (dense_layers > 0) p.dense += d(dense_layers) * layer_parameters(m, LayerKind::Dense) / tp;
+  if (dense_layers > 0) p.dense += d(dense_layers) * layer_parameters(m, {}) / tp;
   if (expert_layers > 0) {
-    p.dense += d(expert_layers) * layer_parameters(m, LayerKind::Experts) / tp;
+    p.dense += d(expert_layers) * layer_parameters(m, {.experts = true}) / tp;
     p.experts += d(expert_layers) * expert_parameters(m) / d(plan.groups.expert * plan.groups.expert_tensor);
   }
   const double table = d(m.vocab) * d(m.hidden) / tp;

@@ -34,6 +34,9 @@ struct TrainingPlan {
 [[nodiscard]] TrainingPlan resolve_training(const ModelSpec&, const ScenarioSpec&, const StackSpec&,
                                             std::int64_t devices);
 
+/// What a layer's feed-forward block is.
+enum class LayerKind : std::uint8_t { Dense, Experts };
+
 /// A run of layers of one pipeline stage.
 struct Chunk {
   std::int64_t dense_layers = 0, expert_layers = 0;

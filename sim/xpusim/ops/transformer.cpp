@@ -191,7 +191,7 @@ Graph build_graph(const ModelSpec& m, const ScenarioSpec& s, const Parallelism& 
 MemoryUse memory_per_rank(const ModelSpec& m, const ScenarioSpec& s, const Parallelism& p) {
   const double t = d(p.tensor);
   const double parameters =
-      (d(m.layers) * layer_parameters(m, LayerKind::Dense) + embedding_parameters(m)) / t;
+      (d(m.layers) * layer_parameters(m, {}) + embedding_parameters(m)) / t;
   const double sequences = d(s.batch / p.data);
   MemoryUse use;
   use.weights = parameters * d(size_of(s.precision.weights));

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,14 +30,55 @@ struct LatentAttentionSpec {
   std::int64_t value_dim = 1;
 };
 
+/// Layers whose attention is not over all tokens before. Layer i is one of them where i modulo `every` lies
+/// in [from, from + take). Exactly one of window, chunk and linear says how it differs.
+struct AttentionLayersSpec {
+  std::int64_t window = 0;  ///< a token sees so many tokens, itself among them
+  std::int64_t chunk = 0;   ///< a token sees those before it in its chunk of so many
+  bool linear = false;      ///< a state of constant size stands for the tokens before (LinearAttentionSpec)
+  std::int64_t take = 1, every = 1, from = 0;
+};
+
+/// Gated delta nets (arXiv 2412.06464): each head keeps a state of key_dim x value_dim.
+struct LinearAttentionSpec {
+  std::int64_t key_heads = 1, value_heads = 1;  ///< states: value_heads
+  std::int64_t key_dim = 1, value_dim = 1;
+  std::int64_t conv = 4;  ///< taps of the causal convolution before it
+};
+
+/// Attention over the tokens that an indexer picks (DeepSeek-V3.2): it scores every cached token by `heads`
+/// short products, of which the best `topk` are attended to.
+struct SparseAttentionSpec {
+  std::int64_t heads = 1, dim = 1;
+  std::int64_t topk = 1;
+};
+
 /// Layers whose feed-forward block is a mixture of experts.
 struct ExpertsSpec {
   std::int64_t count = 1;         ///< routed experts of a layer
   std::int64_t per_token = 1;     ///< experts that each token goes to
   std::int64_t ffn = 1;           ///< width of one expert
-  std::int64_t shared = 0;        ///< experts of the same width that every token goes to
+  std::int64_t shared = 0;        ///< experts that every token goes to
+  std::int64_t shared_ffn = 0;    ///< width of one of them; 0: as a routed one
   std::int64_t dense_layers = 0;  ///< leading layers with the dense block instead
+  std::int64_t every = 1;         ///< of so many layers the last has experts, the others the dense block
   std::int64_t max_nodes = 0;     ///< nodes that the experts of a token are on at most; 0: any
+  [[nodiscard]] std::int64_t shared_width() const { return shared * (shared_ffn > 0 ? shared_ffn : ffn); }
+};
+
+/// A text that is part of the sequence of images or video (MMDiT, arXiv 2403.03206).
+struct JointTextSpec {
+  std::int64_t tokens = 1;
+  std::int64_t separate_layers = 0;  ///< leading layers with weights of their own for the text
+};
+
+/// A recommender (DLRM, arXiv 1906.00091): rows of embedding tables are summed, and go with dense features
+/// through two stacks of products.
+struct RecommenderSpec {
+  std::int64_t tables = 1, rows = 1, dim = 1;  ///< rows of one table on average
+  std::int64_t lookups = 1;                    ///< of a sample, over all tables
+  std::int64_t dense_features = 1;
+  std::vector<std::int64_t> bottom, top;  ///< widths of the products before and after the interaction
 };
 
 /// Convolutions of one shape.
@@ -48,7 +90,7 @@ struct ConvolutionSpec {
   std::int64_t out_size = 1;  ///< height and width of the result
 };
 
-/// A transformer (decoder, encoder or diffusion), or a convolutional network.
+/// A transformer (decoder, encoder or diffusion), a convolutional network, or a recommender.
 struct ModelSpec {
   std::string id;
   std::string name;
@@ -65,27 +107,55 @@ struct ModelSpec {
   bool qk_norm = false;
   NormKind norm = NormKind::RmsNorm;
   PositionKind position = PositionKind::Rope;
+  std::int64_t rotary_dim = 0;  ///< elements of a head that are rotated; 0: all
   std::int64_t max_position = 1;
-  bool causal = true;             ///< a token sees those before it; false: all (encoders, diffusion)
+  bool causal = true;           ///< a token sees those before it; false: all (encoders, diffusion)
+  bool parallel_block = false;  ///< attention and feed-forward read one norm and add up (GPT-J, Falcon)
+  bool output_gate = false;     ///< attention's result is gated by a projection as wide (Qwen3-Next)
+  bool sinks = false;           ///< every head has a learned score that takes a part of the softmax (gpt-oss)
+  std::int64_t patch = 0;       ///< numbers of a patch that is embedded by a product; 0: tokens, looked up
   std::int64_t cross_tokens = 0;  ///< of a text that every layer also attends to (diffusion); 0: none
   std::int64_t mtp_layers = 0;    ///< further layers, each with its own head, that predict later tokens
+  std::vector<AttentionLayersSpec> attention_layers;  ///< the first that a layer fits decides
   std::optional<LatentAttentionSpec> latent;
+  std::optional<LinearAttentionSpec> linear;
+  std::optional<SparseAttentionSpec> sparse;
   std::optional<ExpertsSpec> experts;
-  std::vector<ConvolutionSpec> convolutions;  ///< of a convolutional network, instead of layers
-  [[nodiscard]] std::int64_t expert_layers() const { return experts ? layers - experts->dense_layers : 0; }
+  std::optional<JointTextSpec> joint_text;
+  std::vector<ConvolutionSpec> convolutions;   ///< of a convolutional network, instead of layers
+  std::optional<RecommenderSpec> recommender;  ///< instead of layers
+  [[nodiscard]] std::int64_t expert_layers() const;
   [[nodiscard]] std::int64_t dense_layers() const { return layers - expert_layers(); }
 };
 
-/// What a layer's feed-forward block is.
-enum class LayerKind : std::uint8_t { Dense, Experts };
+/// What one layer is made of.
+struct LayerType {
+  bool experts = false;         ///< the feed-forward block is a mixture
+  bool separate_text = false;   ///< the text has weights of its own
+  std::int64_t attention = -1;  ///< place in attention_layers; -1: over all tokens before
+  auto operator<=>(const LayerType&) const = default;
+};
+[[nodiscard]] LayerType layer_type(const ModelSpec&, std::int64_t layer);
+/// Of the layers after the last (multi-token prediction).
+[[nodiscard]] LayerType mtp_layer_type(const ModelSpec&);
+/// How many layers of each type there are in [first, last).
+[[nodiscard]] std::map<LayerType, std::int64_t> layer_types(const ModelSpec&, std::int64_t first,
+                                                            std::int64_t last);
+/// How the attention of a layer differs; nothing: it is over all tokens before.
+[[nodiscard]] const AttentionLayersSpec* special_attention(const ModelSpec&, const LayerType&);
 
 void describe(Fields&, LatentAttentionSpec&);
+void describe(Fields&, AttentionLayersSpec&);
+void describe(Fields&, LinearAttentionSpec&);
+void describe(Fields&, SparseAttentionSpec&);
 void describe(Fields&, ExpertsSpec&);
+void describe(Fields&, JointTextSpec&);
+void describe(Fields&, RecommenderSpec&);
 void describe(Fields&, ConvolutionSpec&);
 void describe(Fields&, ModelSpec&);
 
 /// Parameters of one layer without its routed experts, norms included, biases left out.
-[[nodiscard]] double layer_parameters(const ModelSpec&, LayerKind);
+[[nodiscard]] double layer_parameters(const ModelSpec&, const LayerType&);
 /// Parameters of the routed experts of one layer.
 [[nodiscard]] double expert_parameters(const ModelSpec&);
 /// Parameters of the embedding table and, unless tied, of the output head.
@@ -93,5 +163,8 @@ void describe(Fields&, ModelSpec&);
 [[nodiscard]] double total_parameters(const ModelSpec&);
 /// Parameters that one token meets: routed experts count as many as it goes to.
 [[nodiscard]] double active_parameters(const ModelSpec&);
+
+/// Numbers that a recommender's interaction hands on: the dense vector, and the product of each pair.
+[[nodiscard]] double interaction_width(const RecommenderSpec&);
 
 }  // namespace xpusim
