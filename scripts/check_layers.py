@@ -19,25 +19,22 @@ LAYERS = {
     "spec": "core",
     "operators": "core spec",
     "config": "core spec operators",
-    "ops": "core spec operators",
+    "graph": "core spec operators ops",
     "mapping": "core spec operators",
     "des": "core",
     "chip": "core spec operators mapping des",
     "network": "core spec operators des",
     "cluster": "core spec operators mapping chip network des",
+    "ops": "core",
     "result": "core spec operators ops mapping chip network cluster",
-    "request": "core spec chip",
-    "operator_timer": "core spec operators chip network result request",
-    "train": "core spec operators ops chip network cluster result request operator_timer",
-    "search": "core spec operators ops chip network cluster result request operator_timer train",
-    "simulate": "core spec operators ops mapping des chip network cluster result request operator_timer train",
-    "validation": "core spec operators ops mapping chip network cluster result request simulate operator_timer train",
-    "frontend": "core spec config operators ops mapping chip network cluster result request simulate operator_timer "
-    "train search validation",
-    "regression": "core spec operators config chip network result simulate validation frontend",
-    "app": "core spec config operators ops mapping des chip network cluster result simulate search validation "
+    "step": "core spec operators graph chip network cluster result",
+    "simulate": "core spec operators result step cluster",
+    "validation": "core spec operators graph mapping chip network cluster result step simulate",
+    "frontend": "core spec config operators mapping chip network cluster result step simulate validation",
+    "regression": "core spec operators config chip network result step simulate validation frontend",
+    "app": "core spec config operators mapping des chip network cluster result step simulate validation "
     "frontend regression",
-    "bindings": "core spec config operators ops mapping des chip network cluster result simulate validation frontend",
+    "bindings": "core spec config operators chip network result step simulate validation frontend",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 

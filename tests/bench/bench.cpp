@@ -2,7 +2,7 @@
 
 #include "bench/kernels.h"
 #include "xpusim/des/calendar.h"
-#include "xpusim/search.h"
+#include "xpusim/step/search.h"
 
 /// How fast the simulator is. Goals: 10 M tile transactions/s on one core; a GEMM of 8192 cubed in 100 ms, of
 /// 4096 cubed in 20 ms, whole call; 50 us per operator by closed form; an all-reduce over any number of equal
@@ -74,8 +74,8 @@ void plan_search(benchmark::State& state, const std::string& id) {
   const Request q = test::request(id);
   std::size_t timed = 0;
   for (auto _ : state) {
-    const PlanSearch found =
-        search_plans(q, q.scenario.chips * q.chip.dies, 0, test::at(chip::Fidelity::Bound));
+    const step::PlanSearch found =
+        step::search_plans(q, q.scenario.chips * q.chip.dies, 0, test::at(chip::Fidelity::Bound));
     timed = found.tried;
     benchmark::DoNotOptimize(timed);
   }

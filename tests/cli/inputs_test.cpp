@@ -90,11 +90,13 @@ TEST_F(Inputs, AModelThatDoesNotFitSaysByHowMuchAndWhatWould) {
 }
 
 TEST_F(Inputs, ParallelismMustDivide) {
-  expect_refusal({"run", "llama31_70b_decode", "--set", "scenario.parallelism.tp=3", "--set",
-                  "scenario.parallelism.dp=1"},
-                 kInfeasible,
-                 "xpusim: scenario.parallelism.tp: 3 does not divide 64 heads, 28672 FFN columns, 8 KV "
-                 "heads of llama31_70b");
+  expect_refusal(
+      {"run", "llama31_70b_decode", "--set", "scenario.parallelism.tp=3", "--set",
+       "scenario.parallelism.dp=1"},
+      kInfeasible,
+      "xpusim: scenario.parallelism.tp: 3 does not divide 64 heads (nearest that does: 2 or 4)\n"
+      "  scenario.parallelism.tp: 3 does not divide 8 KV heads (nearest that does: 2 or 4)\n"
+      "  scenario.parallelism.tp: 3 does not divide 28672 FFN columns (nearest that does: 2 or 4)");
   const Outcome o = run({"run", "llama31_70b_decode", "--set", "model.heads=63"});
   EXPECT_EQ(o.code, kUsage);
   EXPECT_TRUE(o.err.ends_with("model.kv_heads: 8 does not divide 63 heads (heads = kv_heads x group)\n"))

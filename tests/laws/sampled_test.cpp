@@ -3,7 +3,7 @@
 #include "law.h"
 #include "support/samples.h"
 #include "support/shipped.h"
-#include "xpusim/operator_timer.h"
+#include "xpusim/step/timer.h"
 
 namespace {
 
@@ -44,8 +44,8 @@ TEST(SampledKernels, AreNearTheWhole) {
       stream(RowwiseKind::Softmax, 200000, 2048), product(1024, 4096, 4096, 1, true)};
   for (const char* id : {"h100_sxm", "a100_sxm", "ascend_910b2"}) {
     const ChipSpec chip = test::chip(id);
-    OperatorTimer whole(chip, nullptr, Launch::Graph, {}, LongKernels::Whole);
-    OperatorTimer sampled(chip, nullptr, Launch::Graph, {}, LongKernels::Sampled);
+    step::OperatorTimer whole(chip, nullptr, Launch::Graph, {}, step::LongKernels::Whole);
+    step::OperatorTimer sampled(chip, nullptr, Launch::Graph, {}, step::LongKernels::Sampled);
     for (const Operator& o : list) {
       const double all = whole.row(o, {}).time.count(), part = sampled.row(o, {}).time.count();
       EXPECT_NEAR(part / all, 1, 0.05) << id << ' ' << o.name;

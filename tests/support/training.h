@@ -1,7 +1,7 @@
 #pragma once
 #include "support/shipped.h"
-#include "xpusim/operators/operator.h"
-#include "xpusim/ops/training.h"
+#include "xpusim/graph/memory.h"
+#include "xpusim/graph/passes.h"
 
 /// Training plans, and what their passes add up to.
 namespace xpusim::test {
@@ -24,10 +24,10 @@ inline ScenarioSpec training_scenario(std::int64_t batch, std::int64_t micro_bat
 }
 
 /// The passes of one micro-batch over all chunks of a plan.
-inline std::vector<Graph> passes(const ModelSpec& m, const ops::TrainingPlan& plan, const StackSpec& stack) {
+inline std::vector<Graph> passes(const ModelSpec& m, const graph::Plan& plan, const StackSpec& stack) {
   std::vector<Graph> list;
-  for (const ops::Chunk& c : ops::chunks_of(m, plan)) {
-    ops::ChunkPasses p = ops::passes_of(c, m, plan, stack);
+  for (const graph::Chunk& c : graph::chunks_of(m, plan)) {
+    graph::ChunkPasses p = graph::passes_of(c, m, plan, stack);
     for (Graph* g : {&p.forward, &p.backward, &p.weight}) list.push_back(std::move(*g));
   }
   return list;

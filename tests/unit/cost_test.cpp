@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "xpusim/core/error.h"
+#include "xpusim/graph/experts.h"
 #include "xpusim/operators/operator.h"
-#include "xpusim/ops/moe.h"
 
 namespace {
 
@@ -58,15 +58,15 @@ const Operator& named(const std::vector<Operator>& list, std::string_view name) 
 }
 
 TEST(MoeLayer, GathersMultipliesAndSumsTheRowsOfThisRank) {
-  const ops::MoeLayer l{.tokens = 64,
-                        .hidden = 128,
-                        .inter = 32,
-                        .topk = 4,
-                        .experts = 16,
-                        .local_experts = 8,
-                        .rows = 128,
-                        .active = 8};
-  const std::vector<Operator> list = ops::moe_layer(l);
+  const graph::MoeLayer l{.tokens = 64,
+                          .hidden = 128,
+                          .inter = 32,
+                          .topk = 4,
+                          .experts = 16,
+                          .local_experts = 8,
+                          .rows = 128,
+                          .active = 8};
+  const std::vector<Operator> list = graph::moe_layer(l);
   EXPECT_EQ(named(list, "route").as<RowwiseShape>().pairs, 64 * 4);
   EXPECT_EQ(named(list, "permute").as<RowwiseShape>().rows, 128);
   EXPECT_EQ(named(list, "up").as<GroupedGemmShape>().n, 2 * 32) << "gate and up";
@@ -78,22 +78,22 @@ TEST(MoeLayer, GathersMultipliesAndSumsTheRowsOfThisRank) {
   EXPECT_DOUBLE_EQ(sum.input_bytes, 128 * (128 * 2 + 8)) << "each pair's row and weight, once";
   EXPECT_DOUBLE_EQ(sum.output_bytes, 64 * 128 * 2);
 
-  ops::MoeLayer quantised = l;
+  graph::MoeLayer quantised = l;
   quantised.dtype = Dtype::Fp8;
   quantised.gated = false;
-  const std::vector<Operator> other = ops::moe_layer(quantised);
+  const std::vector<Operator> other = graph::moe_layer(quantised);
   EXPECT_EQ(other.size(), list.size() + 2) << "scales, and the rows' quantisation";
   EXPECT_EQ(named(other, "up").as<GroupedGemmShape>().n, 32) << "no gate";
   EXPECT_EQ(named(other, "permute").as<RowwiseShape>().dtype, Dtype::Fp8);
 }
 
 TEST(MoeLayer, SortsManyTokensInMoreKernels) {
-  ops::MoeLayer l{.tokens = 256, .topk = 8, .experts = 64, .local_experts = 64, .rows = 2048, .active = 64};
-  const std::size_t few = ops::moe_layer(l).size();
+  graph::MoeLayer l{.tokens = 256, .topk = 8, .experts = 64, .local_experts = 64, .rows = 2048, .active = 64};
+  const std::size_t few = graph::moe_layer(l).size();
   l.tokens = 257;
-  EXPECT_EQ(ops::moe_layer(l).size(), few + 2);
+  EXPECT_EQ(graph::moe_layer(l).size(), few + 2);
   l.topk = 9;
-  EXPECT_GT(ops::moe_layer(l).size(), few + 2) << "selection of more than eight experts";
+  EXPECT_GT(graph::moe_layer(l).size(), few + 2) << "selection of more than eight experts";
 }
 
 TEST(Cost, OfAGemmCountsWeightsInTheirOwnType) {

@@ -4,8 +4,7 @@
 
 #include "support/shipped.h"
 #include "xpusim/config/describe.h"
-#include "xpusim/ops/training.h"
-#include "xpusim/ops/transformer.h"
+#include "xpusim/graph/passes.h"
 #include "xpusim/simulate.h"
 
 /// What is written out reads back as the same.
@@ -38,10 +37,9 @@ Graph graph_of(const std::string& scenario_id) {
   const ModelSpec m = test::model(s.model);
   const SystemSpec y = test::system(s.system);
   const std::int64_t devices = (s.chips == 0 ? y.chips : s.chips) * test::chip(y.chip).dies;
-  if (s.phase != Phase::Training) return ops::build_graph(m, s, ops::resolve_parallelism(m, s, devices));
-  const StackSpec stack = test::stack(s.training.stack);
-  const ops::TrainingPlan plan = ops::resolve_training(m, s, stack, devices);
-  const ops::ChunkPasses passes = ops::passes_of(ops::chunks_of(m, plan).front(), m, plan, stack);
+  const StackSpec stack = s.phase == Phase::Training ? test::stack(s.training.stack) : StackSpec{};
+  const graph::Plan plan = graph::resolve(m, s, stack, devices);
+  const graph::ChunkPasses passes = graph::passes_of(graph::chunks_of(m, plan).front(), m, plan, stack);
   Graph graph = passes.forward;
   graph.name = scenario_id;
   for (const Graph* more : {&passes.backward, &passes.weight})

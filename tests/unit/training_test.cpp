@@ -1,23 +1,23 @@
-#include "xpusim/ops/training.h"
+#include "support/training.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "support/training.h"
 #include "xpusim/core/error.h"
+#include "xpusim/graph/passes.h"
 
 /// Plans of training steps, what their passes compute and exchange, and what ranks hold.
 namespace xpusim::test {
 namespace {
 
-using ops::Chunk;
-using ops::TrainingPlan;
+using graph::Chunk;
+using graph::Plan;
 
-TrainingPlan plan_of(const ModelSpec& m, const ScenarioSpec& s, const StackSpec& stack = plain_stack()) {
+graph::Plan plan_of(const ModelSpec& m, const ScenarioSpec& s, const StackSpec& stack = plain_stack()) {
   const ParallelismSpec& p = s.parallelism;
-  return ops::resolve_training(m, s, stack, p.tp * p.cp * p.pp * std::max<std::int64_t>(1, p.dp));
+  return graph::resolve(m, s, stack, p.tp * p.cp * p.pp * std::max<std::int64_t>(1, p.dp));
 }
 
 /// A mixture of experts small enough to count by hand.
@@ -82,11 +82,11 @@ TEST(TrainingPasses, SplitFromTheirWeightGradientsComputeTheSame) {
     s.parallelism.pp = 4;
     const double whole = matrix_flops(passes(m, plan_of(m, s), plain_stack()));
     s.training.schedule = PipelineSchedule::ZbH1;
-    const TrainingPlan split = plan_of(m, s);
+    const graph::Plan split = plan_of(m, s);
     ASSERT_TRUE(split.splits_backward);
     // The embedding and the head keep theirs together.
     EXPECT_NEAR(matrix_flops(passes(m, split, plain_stack())), whole, 1e-9 * whole);
-    EXPECT_GT(matrix_flops({ops::passes_of(ops::chunks_of(m, split)[1], m, split, plain_stack()).weight}),
+    EXPECT_GT(matrix_flops({graph::passes_of(graph::chunks_of(m, split)[1], m, split, plain_stack()).weight}),
               0.2 * whole / 4);
   }
 }
@@ -109,13 +109,14 @@ TEST(TrainingPasses, ExpertRanksKeepTheWorkAndDivideTheWeights) {
   const ModelSpec m = mixture();
   ScenarioSpec s = training_scenario(16, 1, 1024);
   s.parallelism.dp = 8;
-  const TrainingPlan alone = plan_of(m, s);
+  const graph::Plan alone = plan_of(m, s);
   s.parallelism.ep = 8;
-  const TrainingPlan shared = plan_of(m, s);
+  const graph::Plan shared = plan_of(m, s);
   EXPECT_NEAR(matrix_flops(passes(m, shared, plain_stack())), matrix_flops(passes(m, alone, plain_stack())),
               1e-3 * matrix_flops(passes(m, alone, plain_stack())));
-  const Chunk all = ops::chunks_of(m, alone).front();
-  EXPECT_DOUBLE_EQ(ops::parameters_of(all, m, shared).experts * 8, ops::parameters_of(all, m, alone).experts);
+  const Chunk all = graph::chunks_of(m, alone).front();
+  EXPECT_DOUBLE_EQ(graph::parameters_of(all, m, shared).experts * 8,
+                   graph::parameters_of(all, m, alone).experts);
   const auto exchanges = [](const Operator& o) {
     return is_collective(o) && o.as<CollectiveShape>().group == RankGroup::Expert ? 1.0 : 0.0;
   };
@@ -194,34 +195,36 @@ TEST(TrainingPasses, NameEachOperatorOfASectionOnce) {
 TEST(TrainingPasses, OfConvolutionsHaveThreeTimesTheForwardProducts) {
   ModelSpec m = model("resnet50");
   m.convolutions = {{"first", 1, 3, 64, 7, 2, 112}, {"rest", 4, 64, 64, 3, 1, 56}};
-  const TrainingPlan plan = plan_of(m, training_scenario(8, 8, 1));
+  const graph::Plan plan = plan_of(m, training_scenario(8, 8, 1));
   const double forward = 2.0 * 8 * (112 * 112 * 64 * 3 * 49 + 4.0 * 56 * 56 * 64 * 64 * 9);
-  EXPECT_NEAR(ops::step_flops(m, plan).model, 3 * forward, 1e-9 * forward);
+  EXPECT_NEAR(graph::step_flops(m, plan).model, 3 * forward, 1e-9 * forward);
   EXPECT_NEAR(matrix_flops(passes(m, plan, plain_stack())), 3 * forward, 0.02 * forward);  // strides round up
 }
 
 // ---- the pipeline's chunks
 
-/// With the embedding and the head, which may count as one layer each.
-std::int64_t places(const Chunk& c) {
-  return c.dense_layers + c.expert_layers + (c.embedding ? 1 : 0) + (c.head ? 1 : 0);
+std::int64_t layers_of(const Chunk& c) {
+  std::int64_t sum = 0;
+  for (const auto& [type, count] : c.layers) sum += count;
+  return sum;
 }
+/// With the embedding and the head, which may count as one layer each.
+std::int64_t places(const Chunk& c) { return layers_of(c) + (c.embedding ? 1 : 0) + (c.head ? 1 : 0); }
 
 TEST(Chunks, HoldEveryLayerOnceAndDifferByOne) {
   for (const std::int64_t pp : {1, 2, 3, 5, 8})
     for (const std::int64_t vpp : {1, 2, 3})
       for (const ModelSpec& m : {model("llama31_8b"), mixture()}) {
-        TrainingPlan plan;
+        graph::Plan plan;
         plan.groups.pipeline = pp;
         plan.chunks = vpp;
-        const std::vector<Chunk> list = ops::chunks_of(m, plan);
+        const std::vector<Chunk> list = graph::chunks_of(m, plan);
         ASSERT_EQ(list.size(), static_cast<std::size_t>(pp * vpp));
         std::int64_t dense = 0, experts = 0, most = 0, least = m.layers, fullest = 0, emptiest = m.layers;
         for (const Chunk& c : list) {
-          dense += c.dense_layers;
-          experts += c.expert_layers;
-          most = std::max(most, c.dense_layers + c.expert_layers);
-          least = std::min(least, c.dense_layers + c.expert_layers);
+          for (const auto& [type, count] : c.layers) (type.experts ? experts : dense) += count;
+          most = std::max(most, layers_of(c));
+          least = std::min(least, layers_of(c));
           fullest = std::max(fullest, places(c));
           emptiest = std::min(emptiest, places(c));
           EXPECT_EQ(c.embedding, &c == &list.front());
@@ -240,10 +243,10 @@ TEST(Chunks, HoldEveryParameterOnce) {
     s.parallelism.pp = 4;
     s.parallelism.dp = 4;
     s.parallelism.ep = m.experts ? 4 : 1;
-    const TrainingPlan plan = plan_of(m, s);
+    const graph::Plan plan = plan_of(m, s);
     double sum = 0;
-    for (const Chunk& c : ops::chunks_of(m, plan)) {
-      const ops::ChunkParameters p = ops::parameters_of(c, m, plan);
+    for (const Chunk& c : graph::chunks_of(m, plan)) {
+      const graph::ChunkParameters p = graph::parameters_of(c, m, plan);
       sum += p.dense * d(plan.groups.tensor) + p.experts * d(plan.groups.expert * plan.groups.expert_tensor);
     }
     const double copies = m.tie_embeddings ? head_weights(m) : 0;  // the last stage has its own table
@@ -266,8 +269,8 @@ TEST(GradientExchange, FollowsTheSharding) {
   const StackSpec stack = plain_stack();  // gradients in fp32
   ScenarioSpec s = training_scenario(64, 1, 256);
   s.parallelism.dp = 8;
-  const ops::ChunkParameters p{1e6, 0};
-  const auto exchange = [&] { return ops::gradient_exchange(p, plan_of(m, s), stack); };
+  const graph::ChunkParameters p{1e6, 0};
+  const auto exchange = [&] { return graph::gradient_exchange(p, plan_of(m, s), stack); };
   EXPECT_EQ(bytes_of(exchange().gradients, CollectiveKind::AllReduce, RankGroup::Data), 4e6);
   EXPECT_TRUE(exchange().weights.empty());
   for (const Sharding sharding : {Sharding::Zero1, Sharding::Zero2}) {
@@ -292,9 +295,9 @@ TEST(GradientExchange, OfExpertsSparesTheRanksThatHoldOthers) {
   s.parallelism.dp = 8;
   s.parallelism.ep = 8;
   s.parallelism.etp = 1;
-  const TrainingPlan plan = plan_of(m, s);
+  const graph::Plan plan = plan_of(m, s);
   EXPECT_EQ(plan.groups.extent(RankGroup::ExpertData).ranks, 2);
-  EXPECT_EQ(bytes_of(ops::gradient_exchange({1e6, 2e6}, plan, plain_stack()).gradients,
+  EXPECT_EQ(bytes_of(graph::gradient_exchange({1e6, 2e6}, plan, plain_stack()).gradients,
                      CollectiveKind::AllReduce, RankGroup::ExpertData),
             8e6);
 }
@@ -304,7 +307,7 @@ TEST(Optimizer, StepsEachParameterOnceOverTheReplicasThatShareIt) {
   ScenarioSpec s = training_scenario(64, 1, 256);
   s.parallelism.dp = 8;
   const auto stepped = [&] {
-    const Graph g = ops::optimizer_graph({8e6, 0}, plan_of(m, s), plain_stack());
+    const Graph g = graph::optimizer_graph({8e6, 0}, plan_of(m, s), plain_stack());
     return sum_over({g}, [](const Operator& o) {
       return is_kind(o, RowwiseKind::Optimizer) ? d(o.as<RowwiseShape>().cols) : 0.0;
     });
@@ -322,7 +325,7 @@ TEST(StepFlops, AreThoseOfThePublishedFormula) {
   const ModelSpec m = model("gpt3_175b");
   ScenarioSpec s = training_scenario(1536, 1, 2048);
   s.recompute = Recompute::Full;
-  const ops::StepFlops f = ops::step_flops(m, plan_of(m, s));
+  const graph::StepFlops f = graph::step_flops(m, plan_of(m, s));
   const double batch = 1536, seq = 2048, h = d(m.hidden), l = d(m.layers), v = d(m.vocab);
   const double expected = 96 * batch * seq * l * h * h * (1 + seq / (6 * h) + v / (16 * l * h));
   EXPECT_NEAR(f.model + f.recomputed, expected, 1e-3 * expected);
@@ -332,12 +335,12 @@ TEST(StepFlops, AreThoseOfThePublishedFormula) {
 
 /// Bytes of one layer's activations per token and hidden element: the published tables divide by s b h.
 double per_sbh(const ModelSpec& m, const ScenarioSpec& s, const StackSpec& stack) {
-  const TrainingPlan plan = plan_of(m, s, stack);
+  const graph::Plan plan = plan_of(m, s, stack);
   Chunk two, one;
-  two.dense_layers = 2;
-  one.dense_layers = 1;
-  const double bytes = ops::training_memory(m, plan, stack, {two}, 1).activations -
-                       ops::training_memory(m, plan, stack, {one}, 1).activations;
+  two.layers[{}] = 2;
+  one.layers[{}] = 1;
+  const double bytes = graph::memory_of(m, plan, stack, {two}, 1).activations -
+                       graph::memory_of(m, plan, stack, {one}, 1).activations;
   return bytes / (d(s.micro_batch) * d(s.sequence) * d(m.hidden));
 }
 
@@ -372,13 +375,13 @@ TEST(TrainingMemory, OfStatesIsThatOfThePublishedTable) {
   StackSpec stack = plain_stack();
   stack.gradients = Dtype::Bf16;
   Chunk layers;
-  layers.dense_layers = m.layers = 37;
+  layers.layers[{}] = m.layers = 37;
   ScenarioSpec s = training_scenario(64, 1, 128);
   s.parallelism.dp = 64;
   const double parameters = 37 * layer_parameters(m, {}), scale = 7.5 / parameters;
   const auto gb = [&](Sharding sharding) {
     s.training.sharding = sharding;
-    const ops::MemoryUse use = ops::training_memory(m, plan_of(m, s, stack), stack, {layers}, 1);
+    const graph::MemoryUse use = graph::memory_of(m, plan_of(m, s, stack), stack, {layers}, 1);
     const double gathered = sharding == Sharding::Zero3 ? 2 * 2 * parameters / 37 : 0;  // two layers at work
     return (use.weights + use.gradients + use.optimizer - gathered) * scale;
   };
@@ -390,12 +393,10 @@ TEST(TrainingMemory, OfStatesIsThatOfThePublishedTable) {
 
 TEST(TrainingMemory, GrowsWithTheMicroBatchesUnderWay) {
   const ModelSpec m = model("llama31_8b");
-  const TrainingPlan plan = plan_of(m, training_scenario(8, 1, 1024));
+  const graph::Plan plan = plan_of(m, training_scenario(8, 1, 1024));
   Chunk c;
-  c.dense_layers = 4;
-  const auto held = [&](double n) {
-    return ops::training_memory(m, plan, plain_stack(), {c}, n).activations;
-  };
+  c.layers[{}] = 4;
+  const auto held = [&](double n) { return graph::memory_of(m, plan, plain_stack(), {c}, n).activations; };
   EXPECT_NEAR(held(8), 8 * held(1), 1e-6 * held(8));
 }
 
@@ -434,7 +435,7 @@ std::string refusal(const Mistake& mistake) {
   ScenarioSpec s = training_scenario(64, 1, 4096);
   mistake.change(s, m);
   try {
-    static_cast<void>(ops::resolve_training(m, s, plain_stack(), mistake.devices));
+    static_cast<void>(graph::resolve(m, s, plain_stack(), mistake.devices));
   } catch (const InfeasibleError& e) {
     return e.what();
   }
@@ -544,7 +545,7 @@ TEST(Plan, MakesTheOpenChoices) {
   StackSpec stack = plain_stack();
   stack.overlap.gradients = true;
   s.training.overlap.pipeline = Toggle::Off;
-  const TrainingPlan plan = ops::resolve_training(model("llama31_8b"), s, stack, 16);
+  const graph::Plan plan = graph::resolve(model("llama31_8b"), s, stack, 16);
   EXPECT_EQ(plan.groups.data, 4);
   EXPECT_EQ(plan.micro_batches, 8);
   EXPECT_TRUE(plan.sequence_parallel);
@@ -557,11 +558,11 @@ TEST(TrainingMemory, ThatIsMissingIsNamedByKindWithWhatHelps) {
   const ModelSpec m = model("llama31_70b");
   ScenarioSpec s = training_scenario(64, 2, 4096);
   s.parallelism.dp = 8;
-  const TrainingPlan plan = plan_of(m, s);
-  const ops::MemoryUse use = ops::training_memory(m, plan, plain_stack(), ops::chunks_of(m, plan), 1);
+  const graph::Plan plan = plan_of(m, s);
+  const graph::MemoryUse use = graph::memory_of(m, plan, plain_stack(), graph::chunks_of(m, plan), 1);
   const auto text = [&](double gib) -> std::string {
     try {
-      ops::check_training_memory(m, plan, use, Bytes(static_cast<std::int64_t>(gib * 0x1p30)), "a_chip");
+      graph::check_training_memory(m, plan, use, Bytes(static_cast<std::int64_t>(gib * 0x1p30)), "a_chip");
     } catch (const InfeasibleError& e) {
       return e.what();
     }

@@ -13,7 +13,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
 #include "xpusim/frontend/runs.h"
-#include "xpusim/ops/training.h"
+#include "xpusim/step/step.h"
 
 namespace xpusim::app {
 namespace {
@@ -51,21 +51,9 @@ void write_outputs(const Common& c, const Results& results) {
   if (!c.trace.empty()) write(c.trace, result::to_chrome_trace(results));
 }
 
-/// The scenario's operators as a workload trace: of a training step, one micro-batch on the first stage.
+/// The scenario's operators as a workload trace.
 void export_graph(const Common& c, const Request& q) {
-  const std::int64_t chips = q.scenario.chips == 0 ? q.system.chips : q.scenario.chips;
-  Graph graph;
-  if (q.scenario.phase == Phase::Training) {
-    const auto plan = ops::resolve_training(q.model, q.scenario, q.stack, chips * q.chip.dies);
-    const auto passes = ops::passes_of(ops::chunks_of(q.model, plan).front(), q.model, plan, q.stack);
-    graph = passes.forward;
-    graph.name = q.scenario.name + ", one micro-batch on the first stage";
-    for (const Graph* more : {&passes.backward, &passes.weight})
-      graph.sections.insert(graph.sections.end(), more->sections.begin(), more->sections.end());
-  } else {
-    const auto p = ops::resolve_parallelism(q.model, q.scenario, chips * q.chip.dies);
-    graph = ops::build_graph(q.model, q.scenario, p);
-  }
+  Graph graph = step::graph_of(q, chips_of(q) * q.chip.dies);
   write(c.export_graph, config::to_yaml(config::describer(graph), "trace", nullptr));
   if (q.scenario.launch != Launch::Graph)
     fmt::print(stderr, "note: the kernels of a trace are launched as a graph, not {} as this scenario's\n",
@@ -119,13 +107,13 @@ void print_headline(const Results& results) {
   std::cout << fmt::format("{} ({} fidelity)\n\n", results.front().workload, results.front().fidelity);
 }
 
-void print_candidates(const PlanSearch& s) {
+void print_candidates(const step::PlanSearch& s) {
   std::cout << fmt::format("{} plans timed in closed form, {} refused; the best {}:\n\n", s.tried, s.refused,
                            s.best.size())
             << fmt::format("{:>4} {:>4} {:>4} {:>4} {:>4} {:>6} {:>6} {:>10} {:>10} {:>12} {:>7}\n", "tp",
                            "cp", "pp", "vpp", "ep", "dp", "micro", "bound [s]", "step [s]", "memory [GiB]",
                            "MFU");
-  for (const PlanCandidate& p : s.best) {
+  for (const step::PlanCandidate& p : s.best) {
     const result::Result& r = *p.played;
     std::cout << fmt::format(
         "{:>4} {:>4} {:>4} {:>4} {:>4} {:>6} {:>6} {:>10.4g} {:>10.4g} {:>12.1f} {:>5.1f} %\n",
@@ -146,7 +134,7 @@ void run_searched(const Common& c, const RunArguments& a) {
     const frontend::Column column = text.empty() ? frontend::Column{} : frontend::parse_column(text, "--on");
     auto inputs = frontend::load_scenario(library, a.workload, column.name, overrides_of(c, column));
     Options options{fidelity_of(c), !c.trace.empty(), true, {}};
-    const PlanSearch search = frontend::search(inputs, kConfirmed, options);
+    const step::PlanSearch search = frontend::search(inputs, kConfirmed, options);
     if (prints_table) print_candidates(search);
     results.push_back(frontend::simulate(inputs, library.accuracy(), options));
     frontend::stamp(results.back(), frontend::resolved(inputs));

@@ -227,11 +227,20 @@ class ThereAndBack {
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
 };
 
+/// All micro-batches, one after the other.
+Order forward_only(const Pipeline& p, std::int64_t stage) {
+  Order order;
+  for (std::int64_t m = 0; m < p.micro_batches; ++m) order.push_back({{PassKind::Forward, stage, m}});
+  return order;
+}
+
 std::vector<Order> orders_of(const Pipeline& p) {
   if (p.schedule == PipelineSchedule::ZbV) return ThereAndBack(p).orders();
   std::vector<Order> list;
   for (std::int64_t s = 0; s < p.stages; ++s) {
-    if (p.schedule == PipelineSchedule::ZbH1 || p.schedule == PipelineSchedule::ZbH2)
+    if (p.forward_only)
+      list.push_back(forward_only(p, s));
+    else if (p.schedule == PipelineSchedule::ZbH1 || p.schedule == PipelineSchedule::ZbH2)
       list.push_back(zero_bubble(p, s));
     else if (p.schedule == PipelineSchedule::DualPipe && p.stages > 1)
       list.push_back(BothEnds(p, s).order());
@@ -330,7 +339,8 @@ class Player {
   void release(const Pass& x, double end) {
     const std::int64_t v = x.virtual_stage, m = x.micro_batch;
     if (x.kind == PassKind::Forward && v + 1 < p_.virtual_stages()) come(PassKind::Forward, v + 1, x, end);
-    if (x.kind == PassKind::Forward && v + 1 == p_.virtual_stages()) come(PassKind::Backward, v, x, end);
+    if (x.kind == PassKind::Forward && v + 1 == p_.virtual_stages() && !p_.forward_only)
+      come(PassKind::Backward, v, x, end);
     if (x.kind == PassKind::Backward && v > 0) come(PassKind::Backward, v - 1, x, end);
     if (x.kind == PassKind::Backward) at(PassKind::Weight, v, m) = end;
     if (x.kind != PassKind::Forward)
@@ -398,8 +408,8 @@ double closed_form(const Pipeline& p) {
   double idle = 0;
   for (auto w = work.begin(); w != work.end(); ++w)
     if (w != busiest) idle += idle_for(p, *w);
-  const double sent =
-      2 * p.transfer * (d(p.stages - 1) + (p.transfers_overlap ? 0 : d(p.micro_batches * p.chunks - 1)));
+  const double sent = (p.forward_only ? 1 : 2) * p.transfer *
+                      (d(p.stages - 1) + (p.transfers_overlap ? 0 : d(p.micro_batches * p.chunks - 1)));
   return d(p.micro_batches) * busiest->total() + idle + (p.stages > 1 ? sent : 0);
 }
 

@@ -26,6 +26,7 @@ struct Pipeline {
   std::vector<PassTimes> times;   ///< of each virtual stage
   double transfer = 0;            ///< seconds from one stage to the next
   bool transfers_overlap = true;  ///< else a stage waits until what it sends has arrived
+  bool forward_only = false;      ///< there is no way back
   [[nodiscard]] std::int64_t virtual_stages() const { return stages * chunks; }
   /// The stage that a micro-batch's pass runs on: round robin; there and back (zb_v); from both ends
   /// (dualpipe).

@@ -188,19 +188,11 @@ void check_model(const ModelSpec& m, Reader& r) {
 }
 
 void check_scenario(const ScenarioSpec& s, Reader& r) {
-  const bool is_decode = s.phase == Phase::Decode;
-  if (is_decode && s.context == 0)
+  if (s.phase == Phase::Decode && s.context == 0)
     r.report_conflict({"scenario.context", "scenario.phase"},
                       "a decode scenario needs the tokens already cached", "e.g. context: 4096");
-  if (is_decode && s.sequence != 1)
-    r.report_conflict({"scenario.sequence", "scenario.phase"},
-                      fmt::format("{} new tokens in decode", s.sequence), "1; the cached tokens are context");
-  if (!is_decode && s.context != 0)
-    r.report_conflict({"scenario.context", "scenario.phase"}, "only decode scenarios have cached tokens",
-                      "leave it out");
-  if (s.phase != Phase::Training && s.failures)
-    r.report_conflict({"scenario.phase"}, "only training runs for days and meets failures",
-                      "leave failures out");
+  if (s.phase == Phase::Step && s.groups.empty())
+    r.report_conflict({"scenario.groups"}, "no sequences", "list one group or more");
   if (s.phase == Phase::Training && size_of(s.precision.weights) < 2)
     r.report_conflict({"scenario.precision.weights", "scenario.phase"},
                       "training in 8-bit weights is not modelled", "bf16 or fp16");

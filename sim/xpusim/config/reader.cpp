@@ -80,6 +80,21 @@ double number_in(const ScalarValue& value) {
   return 0;
 }
 
+/// The keys of the members that a description visits.
+class KeyCollector : public Fields {
+ public:
+  std::vector<std::string> keys;
+
+ protected:
+  void scalar(const FieldInfo& info, const Scalar&) override { keys.emplace_back(info.key); }
+  void group(const FieldInfo& info, const Describe&) override { keys.emplace_back(info.key); }
+  void optional_group(const FieldInfo& info, bool, const std::function<void()>&, const Describe&) override {
+    keys.emplace_back(info.key);
+  }
+  void sequence(const FieldInfo& info, const Sequence&) override { keys.emplace_back(info.key); }
+  void dictionary(const FieldInfo& info, const Dictionary&) override { keys.emplace_back(info.key); }
+};
+
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known,
                          std::string_view otherwise) {
   const auto near = nearest(word, known);
@@ -151,10 +166,31 @@ void Reader::scalar(const FieldInfo& info, const Scalar& handle) {
 
 void Reader::alternatives(const FieldInfo& info, const Scalar& choice, const Describe& describe_chosen) {
   scalar(info, choice);
-  if (leaves_.contains(child(info.key)))
-    describe_chosen(*this);
-  else
+  if (!leaves_.contains(child(info.key))) {
     stack_.back().knows_all = false;
+    return;
+  }
+  describe_chosen(*this);
+  if (stack_.size() == 1) note_keys_of_others(info, choice, describe_chosen);
+}
+
+/// Of the root's unknown keys, those that another choice has: the mistake is one of the two.
+void Reader::note_keys_of_others(const FieldInfo& info, const Scalar& choice,
+                                 const Describe& describe_chosen) {
+  const Frame& root = stack_.back();
+  const auto& entries = root.map->entries;
+  if (std::all_of(entries.begin(), entries.end(),
+                  [&](const Entry& e) { return contains(root.known, e.key); }))
+    return;
+  const ScalarValue chosen = choice.get();
+  for (const std::string_view other : choice.choices) {
+    choice.set(std::string(other));
+    KeyCollector members;
+    describe_chosen(members);
+    for (const std::string& key : members.keys)
+      keys_of_others_.try_emplace(key, fmt::format("{}: {}", info.key, other));
+  }
+  choice.set(chosen);
 }
 
 void Reader::read_leaf(const Node& node, const std::string& path, const FieldInfo& info,
@@ -274,7 +310,10 @@ void Reader::check_keys(const Node& map, const std::string& path, std::span<cons
       continue;
     }
     const std::string key_path = path.empty() ? printable(e.key) : path + "." + printable(e.key);
-    if (is_unknown)
+    const auto other = stack_.size() == 1 ? keys_of_others_.find(e.key) : keys_of_others_.end();
+    if (is_unknown && other != keys_of_others_.end())
+      report(e.where, key_path, "not read here", "a key of " + other->second);
+    else if (is_unknown)
       report(e.where, key_path, "unknown key", did_you_mean(e.key, known, "known:"));
     else
       report(e.where, key_path, "duplicate key", fmt::format("first at line {}", first->second));

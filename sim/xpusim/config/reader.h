@@ -83,6 +83,7 @@ class Reader : public Fields {
   /// Reports keys written twice and, if `knows_all`, those that are not `known`.
   void check_keys(const Node& map, const std::string& path, std::span<const std::string_view> known,
                   bool knows_all);
+  void note_keys_of_others(const FieldInfo&, const Scalar& choice, const Describe&);
   void report(const Mark&, const std::string& path, std::string message, std::string hint = {});
   [[nodiscard]] std::string child(std::string_view key) const;
 
@@ -90,7 +91,8 @@ class Reader : public Fields {
   std::string path_;
   std::vector<Frame> stack_;
   std::vector<Diagnostic> found_;
-  std::size_t unlisted_ = 0;  ///< mistakes beyond kMostMistakes
+  std::map<std::string, std::string> keys_of_others_;  ///< of the root: and the choice that has them
+  std::size_t unlisted_ = 0;                           ///< mistakes beyond kMostMistakes
   Leaves leaves_;
 };
 

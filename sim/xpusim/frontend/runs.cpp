@@ -47,14 +47,15 @@ result::Result simulate(const ScenarioInputs& in, const AccuracyTable& accuracy,
   return r;
 }
 
-PlanSearch search(ScenarioInputs& in, std::size_t confirmed, const Options& options) {
+step::PlanSearch search(ScenarioInputs& in, std::size_t confirmed, const Options& options) {
   ScenarioSpec& s = in.scenario.value;
   if (s.phase != Phase::Training)
     throw InfeasibleError(
         fmt::format("a search needs a training scenario; the phase is {}", enum_name(s.phase)));
   const std::int64_t chips = s.chips == 0 ? in.platform.system.value.chips : s.chips;
-  PlanSearch found = search_plans(in.request(), chips * in.platform.chip.value.dies, confirmed, options);
-  const PlanCandidate& best = found.best.front();
+  step::PlanSearch found =
+      step::search_plans(in.request(), chips * in.platform.chip.value.dies, confirmed, options);
+  const step::PlanCandidate& best = found.best.front();
   s.parallelism = best.parallelism;
   s.micro_batch = best.micro_batch;
   s.recompute = best.recompute;

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "xpusim/frontend/inputs.h"
-#include "xpusim/search.h"
 #include "xpusim/simulate.h"
+#include "xpusim/step/search.h"
 
 /// From loaded inputs to a result with its error bands; the resolved inputs and their hash, for its record.
 namespace xpusim::frontend {
@@ -23,7 +23,7 @@ struct ScenarioInputs {
 [[nodiscard]] result::Result simulate(const ScenarioInputs&, const AccuracyTable&, const Options&);
 
 /// Searches the plan of a training scenario and puts the fastest into it.
-[[nodiscard]] PlanSearch search(ScenarioInputs&, std::size_t confirmed, const Options&);
+[[nodiscard]] step::PlanSearch search(ScenarioInputs&, std::size_t confirmed, const Options&);
 
 /// A workload trace and what it runs on.
 struct TraceInputs {

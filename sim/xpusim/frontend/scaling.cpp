@@ -6,7 +6,7 @@
 
 #include "xpusim/core/error.h"
 #include "xpusim/result/version.h"
-#include "xpusim/train.h"
+#include "xpusim/step/step.h"
 
 namespace xpusim::frontend {
 namespace {
@@ -40,12 +40,13 @@ ScaleCurve scale(const ScenarioInputs& in, const std::vector<std::int64_t>& chip
   curve.chip = q.chip.id;
   curve.watts_per_chip = q.chip.power.cap.count() * d(q.chip.dies);
   const std::int64_t described = q.scenario.chips == 0 ? chips.front() : q.scenario.chips;
-  const ScenarioSpec scenario = q.scenario;
   const std::int64_t most = *std::max_element(chips.begin(), chips.end());
   curve.extended = most > q.system.chips;
   q.system = with_chips(q.system, std::max(q.system.chips, most), q.chip.dies);
   const SystemSpec joined = with_package_level(q.system, q.chip);
-  OperatorTimer timer(q.chip, &joined, Launch::Graph, options, LongKernels::Sampled);
+  q.scenario.failures.reset();
+  step::OperatorTimer timer(q.chip, &joined, q.scenario.launch, options, step::long_kernels_of(q.scenario));
+  const ScenarioSpec scenario = q.scenario;
   for (const std::int64_t n : chips) {
     ScalePoint point;
     point.chips = n;
@@ -54,10 +55,7 @@ ScaleCurve scale(const ScenarioInputs& in, const std::vector<std::int64_t>& chip
     q.scenario.parallelism.dp = 0;  // what the other groups leave
     if (scaling == Scaling::Weak) q.scenario.batch = weak_batch(scenario, described, n);
     try {
-      point.result = train(q, n * q.chip.dies, options, timer);
-      point.result->system = q.system.id;
-      point.result->chips = n;
-      point.result->devices = n * q.chip.dies;
+      point.result = simulate(q, options, timer);
     } catch (const InfeasibleError& e) {
       point.refused = e.what();
     }

@@ -10,7 +10,7 @@
 #include "xpusim/cluster/schedule.h"
 #include "xpusim/core/breakdown.h"
 #include "xpusim/operators/graph.h"
-#include "xpusim/ops/transformer.h"
+#include "xpusim/ops/memory.h"
 #include "xpusim/spec/accuracy.h"
 
 namespace xpusim::result {
@@ -62,6 +62,19 @@ struct TrainingSummary {
   std::vector<cluster::PassSpan> spans;  ///< of all stages, when asked for
 };
 
+/// What is particular to a step of serving, or to many of them.
+struct ServingSummary {
+  std::string phase;
+  std::int64_t steps = 1;          ///< decode steps of a generation, or denoising steps
+  std::int64_t micro_batches = 1;  ///< that the running sequences are in a pipeline
+  std::int64_t samples = 0;        ///< images or videos
+  double tokens_per_sequence = 1;  ///< that come forward
+  Seconds ttft;                    ///< to a prompt's first token; 0: no prompt
+  Seconds tpot;                    ///< from a sequence's token to its next; 0: none
+  Seconds dispatch, combine;       ///< of tokens to experts and back
+  std::vector<Part> parts;         ///< add up to total
+};
+
 /// What failures leave of a training job's time.
 struct FailureSummary {
   cluster::FailingJob job;
@@ -89,6 +102,7 @@ struct Result {
   Flops flops;                    ///< of one device
 
   std::optional<TrainingSummary> training;
+  std::optional<ServingSummary> serving;
   std::optional<FailureSummary> failures;
 
   ops::MemoryUse memory;  ///< of the fullest rank

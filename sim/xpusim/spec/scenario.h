@@ -1,6 +1,7 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "xpusim/core/dtype.h"
 #include "xpusim/core/fields.h"
@@ -8,8 +9,11 @@
 
 namespace xpusim {
 
-enum class Phase : std::uint8_t { Prefill, Decode, Training };
-inline constexpr std::array<std::string_view, 3> kPhaseNames = {"prefill", "decode", "training"};
+/// Prefill: prompts; decode: a token more (drafts to verify too); step: any mix of sequences; generate: a
+/// static batch, prompt and output; denoise: a diffusion transformer's steps; training: an optimizer step.
+enum class Phase : std::uint8_t { Prefill, Decode, Step, Generate, Denoise, Training };
+inline constexpr std::array<std::string_view, 6> kPhaseNames = {"prefill",  "decode",  "step",
+                                                                "generate", "denoise", "training"};
 template <>
 struct EnumNames<Phase> {
   static constexpr std::span<const std::string_view> value = kPhaseNames;
@@ -64,6 +68,8 @@ struct PrecisionSpec {
   Dtype weights = Dtype::Bf16;
   Dtype activations = Dtype::Bf16;  ///< operand type of the matrix products
   Dtype kv_cache = Dtype::Bf16;
+  std::optional<Dtype> experts;  ///< weights of the routed experts; none: as the others
+  [[nodiscard]] Dtype expert_weights() const { return experts.value_or(weights); }
 };
 
 /// Sizes of the groups that share the work; chips x dies = tp * cp * dp * pp. Neighbours first: tensor, then
@@ -77,6 +83,49 @@ struct ParallelismSpec {
   std::int64_t dp = 0;                      ///< replicas; 0: all devices / (tp * pp * cp)
   std::int64_t ep = 1;                      ///< ranks that a layer's experts are spread over
   std::int64_t etp = 0;                     ///< ranks that share every expert; 0: as tp
+  // Of images and video: ranks that share a sequence by heads, by keys, and by the passes of guidance.
+  std::int64_t ulysses = 1, ring = 1, cfg = 1;
+};
+
+/// Equal sequences of a step: prompts, running requests, drafts to verify.
+struct SequenceGroup {
+  std::int64_t sequences = 1;
+  std::int64_t new_tokens = 1;     ///< of each, computed in this step
+  std::int64_t cached_tokens = 0;  ///< of each, whose keys and values are there already
+  std::int64_t sampled = 1;        ///< of each's new tokens, that go through the head
+  [[nodiscard]] std::int64_t tokens() const { return sequences * new_tokens; }
+  [[nodiscard]] std::int64_t seen() const { return cached_tokens + new_tokens; }
+};
+
+/// Where the experts of a served model lie: each of `ep` ranks holds as many places as the others.
+struct ExpertPlacement {
+  std::int64_t redundant = 0;  ///< second copies of busy experts
+  std::int64_t shared_replicas =
+      0;                 ///< copies of the shared experts on places of their own; 0: on every rank
+  double imbalance = 1;  ///< rows of the busiest rank's experts over the mean
+};
+
+/// Who proposes the drafts that a decode step verifies: the model's own further layers, or something that
+/// takes no time on the chip (n-grams).
+enum class Drafter : std::uint8_t { Mtp, None };
+inline constexpr std::array<std::string_view, 2> kDrafterNames = {"mtp", "none"};
+template <>
+struct EnumNames<Drafter> {
+  static constexpr std::span<const std::string_view> value = kDrafterNames;
+};
+struct SpeculationSpec {
+  std::int64_t drafts = 1;  ///< tokens proposed for each sequence and step
+  double acceptance = 0;    ///< of a draft whose predecessors were accepted
+  Drafter drafter = Drafter::Mtp;
+  /// Tokens that a step brings forward on average: the verified one, and the drafts up to the first refused.
+  [[nodiscard]] double tokens() const;
+};
+
+/// How a diffusion transformer makes an image or a video.
+struct DenoiseSpec {
+  std::int64_t steps = 1;
+  std::int64_t passes = 1;  ///< of the model a step; 2: with guidance
+  double other_share = 0;   ///< of the whole time, for the text encoder and the VAE
 };
 
 /// Which communication runs beside computation.
@@ -100,7 +149,7 @@ struct TrainingSpec {
   double speed_spread = 0;      ///< how much slower the slowest rank computes than the typical one
 };
 
-/// What is computed and how it is spread over a system.
+/// What is computed and how it is spread over a system. Each phase reads its own members.
 struct ScenarioSpec {
   std::string name;
   std::string notes;
@@ -110,10 +159,15 @@ struct ScenarioSpec {
   std::int64_t chips = 0;        ///< packages used; 0: all of the system
   std::int64_t batch = 1;        ///< sequences in flight (training: of one optimizer step), whole system
   std::int64_t micro_batch = 1;  ///< training: sequences of one forward and backward pass of one replica
-  std::int64_t sequence = 1;     ///< new tokens per sequence: the prompt, or the training sequence
-  std::int64_t context = 0;      ///< decode: tokens already in the KV cache
+  std::int64_t sequence = 1;     ///< new tokens per sequence: the prompt, the image, the training sequence
+  std::int64_t context = 0;      ///< tokens already in the KV cache
+  std::int64_t output = 1;       ///< generate: tokens that follow the prompt, the first comes with it
+  std::vector<SequenceGroup> groups;  ///< step: the sequences of one replica
   PrecisionSpec precision;
   ParallelismSpec parallelism;
+  ExpertPlacement experts;
+  std::optional<SpeculationSpec> speculation;
+  DenoiseSpec denoise;
   TrainingSpec training;
   std::optional<FailureSpec> failures;  ///< of training; without them nothing fails
   Recompute recompute = Recompute::None;
@@ -121,7 +175,9 @@ struct ScenarioSpec {
 };
 
 void describe(Fields&, PrecisionSpec&);
-void describe(Fields&, ParallelismSpec&);
+void describe(Fields&, SequenceGroup&);
+void describe(Fields&, ExpertPlacement&);
+void describe(Fields&, SpeculationSpec&);
 void describe(Fields&, OverlapSpec&);
 void describe(Fields&, TrainingSpec&);
 void describe(Fields&, ScenarioSpec&);

@@ -229,7 +229,7 @@ Call moe_layer(RowReader& r) {
   }
   if (is_unmodelled_dtype(r.text("moe_dtype"))) return {};
   row.dtype = r.dtype("moe_dtype");
-  std::vector<Operator> list = ops::moe_layer(layer_of(row));
+  std::vector<Operator> list = graph::moe_layer(layer_of(row));
   Call call;
   for (Operator& o : list) (o.name == "up" ? call.op.emplace() : call.before.emplace_back()) = std::move(o);
   return call;

@@ -51,8 +51,8 @@ std::string mistake(const MoeRow& r) {
   return {};
 }
 
-ops::MoeLayer layer_of(const MoeRow& r) {
-  ops::MoeLayer l;
+graph::MoeLayer layer_of(const MoeRow& r) {
+  graph::MoeLayer l;
   l.tokens = r.tokens;
   l.hidden = r.hidden;
   l.inter = r.inter / r.tensor;

@@ -2,7 +2,7 @@
 #include <string>
 #include <string_view>
 
-#include "xpusim/ops/moe.h"
+#include "xpusim/graph/experts.h"
 
 /// Measured sets of mixtures of experts: what a row stands for.
 namespace xpusim::validation {
@@ -20,6 +20,6 @@ struct MoeRow {
 [[nodiscard]] std::string mistake(const MoeRow&);
 
 /// The first rank's part of the layer.
-[[nodiscard]] ops::MoeLayer layer_of(const MoeRow&);
+[[nodiscard]] graph::MoeLayer layer_of(const MoeRow&);
 
 }  // namespace xpusim::validation

@@ -9,7 +9,7 @@
 
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
-#include "xpusim/train.h"
+#include "xpusim/step/step.h"
 #include "xpusim/validation/field_reader.h"
 
 namespace xpusim::validation {
@@ -248,14 +248,14 @@ class Timers {
   result::Result train(const MeasuredRun& m, const StackSpec& stack) {
     Entry& e = entry(m);
     Request q{e.chip, e.system, m.model, m.scenario, stack};
-    return xpusim::train(q, m.devices, options_, *e.timer);
+    return step::run(q, m.devices, options_, *e.timer);
   }
 
  private:
   struct Entry {
     ChipSpec chip;
     SystemSpec system;
-    std::unique_ptr<OperatorTimer> timer;
+    std::unique_ptr<step::OperatorTimer> timer;
   };
   Entry& entry(const MeasuredRun& m) {
     const std::string key =
@@ -270,8 +270,8 @@ class Timers {
                    e.chip.dies),
         e.chip);
     if (m.scale_out_gb_s > 0) e.system.levels.back().bandwidth = BytesPerSecond(m.scale_out_gb_s * 1e9);
-    e.timer =
-        std::make_unique<OperatorTimer>(e.chip, &e.system, Launch::Graph, options_, LongKernels::Sampled);
+    e.timer = std::make_unique<step::OperatorTimer>(e.chip, &e.system, Launch::Graph, options_,
+                                                    step::LongKernels::Sampled);
     return e;
   }
 

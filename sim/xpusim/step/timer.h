@@ -4,14 +4,18 @@
 #include <tuple>
 
 #include "xpusim/network/collective.h"
-#include "xpusim/request.h"
 #include "xpusim/result/result.h"
+#include "xpusim/step/request.h"
 
-namespace xpusim {
+namespace xpusim::step {
 
 /// How a long kernel is timed at tile fidelity: played to its end; or a part of it, whose time over the
 /// closed form's says how the whole relates to its own closed form.
 enum class LongKernels : std::uint8_t { Whole, Sampled };
+/// Steps of training have so many long kernels that they are sampled.
+[[nodiscard]] inline LongKernels long_kernels_of(const ScenarioSpec& s) {
+  return s.phase == Phase::Training ? LongKernels::Sampled : LongKernels::Whole;
+}
 
 /// Times operators: computation on the chip, collectives on the system. Equal operators are timed once.
 class OperatorTimer {
@@ -24,6 +28,7 @@ class OperatorTimer {
         launch_(launch),
         fidelity_(options.fidelity),
         checks_memory_(options.checks_memory),
+        records_engines_(options.engine_spans),
         long_kernels_(long_kernels),
         estimator_(chip, options.fidelity, launch, options.engine_spans),
         closed_form_(chip, chip::Fidelity::Bound, launch) {}
@@ -31,6 +36,7 @@ class OperatorTimer {
   /// One run of the operator, without its section and count.
   [[nodiscard]] result::OperatorRow row(const Operator&, const RankGroups&);
   [[nodiscard]] const chip::KernelTime& kernel(const Operator& o) { return estimator_.time(o); }
+  [[nodiscard]] bool records_engines() const { return records_engines_; }
 
  private:
   [[nodiscard]] chip::KernelTime kernel_or_sample(const Operator&);
@@ -40,10 +46,10 @@ class OperatorTimer {
   const SystemSpec* system_;
   Launch launch_;
   chip::Fidelity fidelity_;
-  bool checks_memory_;
+  bool checks_memory_, records_engines_;
   LongKernels long_kernels_;
   chip::Estimator estimator_, closed_form_;
   std::map<std::tuple<CollectiveShape, std::int64_t, std::int64_t>, network::CollectiveTime> collectives_;
 };
 
-}  // namespace xpusim
+}  // namespace xpusim::step

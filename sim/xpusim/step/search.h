@@ -1,10 +1,10 @@
 #pragma once
 #include <vector>
 
-#include "xpusim/request.h"
 #include "xpusim/result/result.h"
+#include "xpusim/step/request.h"
 
-namespace xpusim {
+namespace xpusim::step {
 
 /// A way to spread a training step over devices.
 struct PlanCandidate {
@@ -29,4 +29,4 @@ struct PlanSearch {
 [[nodiscard]] PlanSearch search_plans(const Request&, std::int64_t devices, std::size_t confirmed,
                                       const Options&);
 
-}  // namespace xpusim
+}  // namespace xpusim::step

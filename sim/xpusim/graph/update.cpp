@@ -1,9 +1,9 @@
-#include "xpusim/ops/training.h"
-
 #include <algorithm>
 
+#include "xpusim/graph/passes.h"
+
 /// What a training step does beside its passes: gradients, optimizer, weights; and what it counts as work.
-namespace xpusim::ops {
+namespace xpusim::graph {
 namespace {
 
 Operator collective(std::string name, CollectiveKind kind, double bytes, RankGroup group) {
@@ -19,25 +19,7 @@ Operator kernel(std::string name, RowwiseKind kind, double elements, Dtype dtype
 
 }  // namespace
 
-ChunkParameters parameters_of(const Chunk& c, const ModelSpec& m, const TrainingPlan& plan) {
-  const double tp = d(plan.groups.tensor);
-  const std::int64_t expert_layers = c.expert_layers + (m.experts ? c.mtp_layers : 0);
-  const std::int64_t dense_layers = c.dense_layers + (m.experts ? 0 : c.mtp_layers);
-  ChunkParameters p;
-  if (!m.convolutions.empty()) return {total_parameters(m), 0};
-  if (dense_layers > 0) p.dense += d(dense_layers) * layer_parameters(m, {}) / tp;
-  if (expert_layers > 0) {
-    p.dense += d(expert_layers) * layer_parameters(m, {.experts = true}) / tp;
-    p.experts += d(expert_layers) * expert_parameters(m) / d(plan.groups.expert * plan.groups.expert_tensor);
-  }
-  const double table = d(m.vocab) * d(m.hidden) / tp;
-  if (c.embedding) p.dense += embedding_parameters(m) / tp - (m.tie_embeddings ? 0 : table);
-  const bool own_head = c.head && (!m.tie_embeddings || plan.groups.pipeline > 1);
-  if (own_head) p.dense += table;
-  return p;
-}
-
-Graph optimizer_graph(const ChunkParameters& stage, const TrainingPlan& plan, const StackSpec& stack) {
+Graph optimizer_graph(const ChunkParameters& stage, const Plan& plan, const StackSpec& stack) {
   const bool shares = plan.sharding != Sharding::None;
   const double dense_owners = shares ? d(plan.groups.extent(RankGroup::Shard).ranks) : 1;
   const double expert_owners = shares ? d(plan.groups.extent(RankGroup::ExpertData).ranks) : 1;
@@ -54,8 +36,7 @@ Graph optimizer_graph(const ChunkParameters& stage, const TrainingPlan& plan, co
   return g;
 }
 
-GradientExchange gradient_exchange(const ChunkParameters& p, const TrainingPlan& plan,
-                                   const StackSpec& stack) {
+GradientExchange gradient_exchange(const ChunkParameters& p, const Plan& plan, const StackSpec& stack) {
   GradientExchange x;
   const double gradient = d(size_of(stack.reduction)), weight = d(size_of(plan.precision.weights));
   const auto add = [&](const std::string& what, double parameters, RankGroup all, RankGroup near) {
@@ -92,32 +73,26 @@ GradientExchange gradient_exchange(const ChunkParameters& p, const TrainingPlan&
   return x;
 }
 
-double transfer_bytes(const ModelSpec& m, const TrainingPlan& plan) {
-  const double tokens = d(plan.micro_batch) * d(plan.sequence) / d(plan.groups.context);
-  // Each tensor rank sends its own part; the next stage's ranks gather inside the node where they need all.
-  return tokens * d(m.hidden) * 2 / d(plan.groups.tensor);
-}
-
-StepFlops step_flops(const ModelSpec& m, const TrainingPlan& plan) {
+StepFlops step_flops(const ModelSpec& m, const Plan& plan) {
   StepFlops f;
-  const double sequences = d(plan.micro_batches * plan.micro_batch * plan.groups.data);
+  const double sequences = d(plan.micro_batches * plan.micro_batch() * plan.groups.data);
   if (!m.convolutions.empty()) {
     for (const ConvolutionSpec& c : m.convolutions)
       f.model += 6 * sequences * d(c.repeat) * d(c.out_size * c.out_size) * d(c.out_channels) *
                  d(c.in_channels) * d(c.kernel * c.kernel);
     return f;
   }
-  const double tokens = sequences * d(plan.sequence);
+  const double tokens = sequences * d(plan.sequence());
   const double table = d(m.vocab) * d(m.hidden);
   // Looking a token up is no product; the head's table is.
   const double products = 2 * (active_parameters(m) - (embedding_parameters(m) - table));
   const double query = m.latent ? d(m.latent->nope_dim + m.latent->rope_dim) : d(m.head_dim);
   const double value = m.latent ? d(m.latent->value_dim) : d(m.head_dim);
-  const double scores = 2 * d(m.layers) * d(m.heads) * d(plan.sequence) * (query + value);
+  const double scores = 2 * d(m.layers) * d(m.heads) * d(plan.sequence()) * (query + value);
   f.model = 3 * tokens * (products + scores);
   if (plan.recompute == Recompute::Full) f.recomputed = tokens * (products - 2 * table + scores);
   if (plan.recompute == Recompute::Selective) f.recomputed = tokens * scores;
   return f;
 }
 
-}  // namespace xpusim::ops
+}  // namespace xpusim::graph

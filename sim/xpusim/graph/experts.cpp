@@ -1,8 +1,9 @@
-#include "xpusim/ops/moe.h"
+#include "xpusim/graph/experts.h"
 
 #include <algorithm>
+#include <cmath>
 
-namespace xpusim::ops {
+namespace xpusim::graph {
 namespace {
 
 Operator rowwise(std::string name, RowwiseKind kind, std::int64_t rows, std::int64_t cols, Dtype dtype) {
@@ -19,7 +20,7 @@ Operator product(std::string name, const MoeLayer& l, std::int64_t n, std::int64
       .active = l.active,
       .imbalance = l.imbalance,
       .dtype = l.dtype,
-      .weight_dtype = l.dtype,
+      .weight_dtype = l.weight_dtype,
       .weight_copies = l.weights_return ? copies : 0};
   return {std::move(name), g, {}};
 }
@@ -61,7 +62,50 @@ void add_routing(std::vector<Operator>& list, const MoeLayer& l) {
   }
 }
 
+/// Places of this rank's routed experts that some of `tokens` tokens go to, where each picks at random.
+std::int64_t expected_active(const ExpertShare& e, std::int64_t routed_places, std::int64_t per_token,
+                             std::int64_t tokens) {
+  const double missed = std::pow(1 - d(per_token) / d(std::max(routed_places, per_token)), d(tokens));
+  return std::clamp<std::int64_t>(std::llround(d(e.local) * (1 - missed)), 1, std::min(e.rows, e.local));
+}
+
 }  // namespace
+
+std::int64_t tokens_of_rank(const Plan& plan) {
+  std::int64_t sum = 0;
+  for (const SequenceGroup& g : plan.shape) {
+    const std::int64_t shared = g.cached_tokens > 0 ? 1 : plan.groups.context;
+    sum += g.sequences * ceil_div(g.new_tokens, shared);
+  }
+  return sum;
+}
+
+std::int64_t own_tokens_of_rank(const Plan& plan) {
+  const std::int64_t tokens = tokens_of_rank(plan);
+  return plan.sequence_parallel ? ceil_div(tokens, plan.groups.tensor) : tokens;
+}
+
+/// Tokens of all ranks that share this rank's experts meet them; training takes them as evenly spread.
+ExpertShare::ExpertShare(const ModelSpec& m, const Plan& plan) {
+  if (!m.experts) return;
+  const ExpertsSpec& e = *m.experts;
+  const RankGroups& g = plan.groups;
+  const std::int64_t routed = e.count + plan.experts.redundant, apart = plan.experts.shared_replicas;
+  shared_apart = apart > 0;
+  tokens = own_tokens_of_rank(plan);
+  local = (routed + apart) / g.expert;
+  per_token = e.per_token + (shared_apart ? e.shared : 0);
+  ffn = e.ffn / g.expert_tensor;
+  const bool shares_rows = plan.sequence_parallel;  // else tensor ranks have the same rows
+  double load = d(shares_rows ? tokens * g.expert_tensor : tokens) * d(per_token);
+  const std::int64_t met =
+      plan.exchanges_experts() ? tokens * g.expert * (shares_rows ? g.expert_tensor : 1) : tokens;
+  if (!plan.exchanges_experts()) load /= d(g.expert);
+  if (shared_apart && local == 1)  // the fuller of a routed and a shared place
+    load = std::max(d(met) * d(e.per_token) / d(routed), d(met) * d(e.shared) / d(apart));
+  rows = std::max<std::int64_t>(1, std::llround(load * plan.experts.imbalance));
+  active = plan.trains ? std::min(rows, local) : expected_active(*this, routed, e.per_token, met);
+}
 
 std::vector<Operator> moe_layer(const MoeLayer& l) {
   const std::int64_t up = l.gated ? 2 : 1;
@@ -85,4 +129,4 @@ std::vector<Operator> moe_layer(const MoeLayer& l) {
   return list;
 }
 
-}  // namespace xpusim::ops
+}  // namespace xpusim::graph

@@ -1,17 +1,20 @@
-#include "xpusim/ops/transformer.h"
-
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "support/shipped.h"
 #include "xpusim/core/error.h"
+#include "xpusim/graph/memory.h"
+#include "xpusim/graph/passes.h"
 #include "xpusim/operators/operator.h"
 
 namespace {
 
 using namespace xpusim;
-using ops::Parallelism;
+/// Tensor ranks and replicas.
+struct Parallelism {
+  std::int64_t tensor = 1, data = 1;
+};
 
 double matrix_flops(const Graph& graph) {
   double sum = 0;
@@ -25,6 +28,17 @@ const Operator* find(const Graph& graph, const std::string& name) {
     for (const Operator& o : s.operators)
       if (o.name == name) return &o;
   return nullptr;
+}
+
+graph::Plan plan_of(const ModelSpec& m, ScenarioSpec s, const Parallelism& p) {
+  s.parallelism.tp = p.tensor;
+  s.parallelism.dp = p.data;
+  return graph::resolve(m, s, {}, p.tensor * p.data);
+}
+/// The operators of one rank.
+Graph build_graph(const ModelSpec& m, const ScenarioSpec& s, const Parallelism& p) {
+  const graph::Plan plan = plan_of(m, s, p);
+  return graph::passes_of(graph::chunks_of(m, plan).front(), m, plan, {}).forward;
 }
 
 template <class Kind>
@@ -128,7 +142,7 @@ TEST(BuildGraph, PrefillHasTwoFlopsPerWeightAndTokenPlusAttention) {
     // Only the last token of a sequence goes through the output head.
     const double expected = 2 * (product_weights(m) - head_weights(m)) * tokens + 2 * head_weights(m) * 2 +
                             attention_flops(m, 2, 1024);
-    EXPECT_NEAR(matrix_flops(ops::build_graph(m, s, {1, 1})), expected, 1e-9 * expected) << id;
+    EXPECT_NEAR(matrix_flops(build_graph(m, s, {1, 1})), expected, 1e-9 * expected) << id;
   }
 }
 
@@ -137,31 +151,30 @@ TEST(BuildGraph, DecodeHasTwoFlopsPerWeightAndSequencePlusAttention) {
   const double seen = 2048 + 1;
   const double expected =
       2 * product_weights(m) * 16 + d(m.layers) * 2 * 2 * 16 * d(m.heads) * d(m.head_dim) * seen;
-  EXPECT_NEAR(matrix_flops(ops::build_graph(m, decode(16, 2048), {1, 1})), expected, 1e-9 * expected);
+  EXPECT_NEAR(matrix_flops(build_graph(m, decode(16, 2048), {1, 1})), expected, 1e-9 * expected);
 }
 
 TEST(BuildGraph, TensorParallelismDividesTheProducts) {
   const ModelSpec m = test::model("llama31_70b");
   for (const ScenarioSpec& s : {prefill(1, 512), decode(8, 1000)}) {
-    const double whole = matrix_flops(ops::build_graph(m, s, {1, 1}));
+    const double whole = matrix_flops(build_graph(m, s, {1, 1}));
     for (const std::int64_t tensor : {2, 4, 8})
-      EXPECT_NEAR(matrix_flops(ops::build_graph(m, s, {tensor, 1})), whole / d(tensor), 1e-9 * whole)
-          << tensor;
+      EXPECT_NEAR(matrix_flops(build_graph(m, s, {tensor, 1})), whole / d(tensor), 1e-9 * whole) << tensor;
   }
 }
 
 TEST(BuildGraph, DataParallelismDividesTheSequences) {
   const ModelSpec m = test::model("llama31_8b");
   for (const ScenarioSpec& s : {prefill(8, 512), decode(8, 1000)}) {
-    const double whole = matrix_flops(ops::build_graph(m, s, {1, 1}));
-    EXPECT_NEAR(matrix_flops(ops::build_graph(m, s, {1, 4})), whole / 4, 1e-9 * whole);
+    const double whole = matrix_flops(build_graph(m, s, {1, 1}));
+    EXPECT_NEAR(matrix_flops(build_graph(m, s, {1, 4})), whole / 4, 1e-9 * whole);
   }
 }
 
 TEST(BuildGraph, MoreTensorRanksThanKvHeadsKeepOneEach) {
   const ModelSpec m = test::model("llama31_70b");  // 8 KV heads
-  const Graph graph = ops::build_graph(m, decode(4, 100), {16, 1});
-  const Operator* attention = find(graph, "attention");
+  const Graph g = build_graph(m, decode(4, 100), {16, 1});
+  const Operator* attention = find(g, "attention");
   ASSERT_NE(attention, nullptr);
   EXPECT_EQ(attention->as<AttentionShape>().heads, 64 / 16);
   EXPECT_EQ(attention->as<AttentionShape>().kv_heads, 1);
@@ -172,39 +185,39 @@ TEST(BuildGraph, OneRankCommunicatesNothing) {
   for (const ScenarioSpec& s : {prefill(2, 256), decode(2, 256)})
     for (const CollectiveKind kind : {CollectiveKind::AllReduce, CollectiveKind::AllGather,
                                       CollectiveKind::ReduceScatter, CollectiveKind::AllToAll})
-      EXPECT_EQ(count(ops::build_graph(m, s, {1, 1}), kind), 0U);
+      EXPECT_EQ(count(build_graph(m, s, {1, 1}), kind), 0U);
 }
 
 TEST(BuildGraph, ATensorGroupReducesTwiceALayerAndOnceTheEmbedding) {
   const ModelSpec m = test::model("llama31_8b");
-  const Graph graph = ops::build_graph(m, prefill(2, 256), {4, 1});
-  EXPECT_EQ(count(graph, CollectiveKind::AllReduce), static_cast<std::size_t>(2 * m.layers + 1));
-  EXPECT_EQ(find(graph, "reduce_ffn")->as<CollectiveShape>().bytes.count(), 2 * 256 * m.hidden * 2);
-  EXPECT_EQ(graph.groups.tensor, 4);
+  const Graph g = build_graph(m, prefill(2, 256), {4, 1});
+  EXPECT_EQ(count(g, CollectiveKind::AllReduce), static_cast<std::size_t>(2 * m.layers + 1));
+  EXPECT_EQ(find(g, "reduce_ffn")->as<CollectiveShape>().bytes.count(), 2 * 256 * m.hidden * 2);
+  EXPECT_EQ(g.groups.tensor, 4);
 }
 
 TEST(BuildGraph, QuantisesTheActivationsOfEightBitProducts) {
   const ModelSpec m = test::model("llama31_8b");
   ScenarioSpec s = prefill(1, 128);
-  s.precision = {Dtype::Fp8, Dtype::Fp8, Dtype::Bf16};
-  const Graph graph = ops::build_graph(m, s, {1, 1});
-  EXPECT_EQ(find(graph, "qkv")->as<GemmShape>().dtype, Dtype::Fp8);
-  EXPECT_EQ(find(graph, "attention")->as<AttentionShape>().dtype, Dtype::Bf16);
-  ASSERT_NE(find(graph, "quantize_qkv"), nullptr);
-  s.precision = {Dtype::Int8, Dtype::Bf16, Dtype::Bf16};  // weights alone
-  const Graph weights = ops::build_graph(m, s, {1, 1});
+  s.precision = {Dtype::Fp8, Dtype::Fp8, Dtype::Bf16, {}};
+  const Graph g = build_graph(m, s, {1, 1});
+  EXPECT_EQ(find(g, "qkv")->as<GemmShape>().dtype, Dtype::Fp8);
+  EXPECT_EQ(find(g, "attention")->as<AttentionShape>().dtype, Dtype::Bf16);
+  ASSERT_NE(find(g, "quantize_qkv"), nullptr);
+  s.precision = {Dtype::Int8, Dtype::Bf16, Dtype::Bf16, {}};  // weights alone
+  const Graph weights = build_graph(m, s, {1, 1});
   EXPECT_EQ(find(weights, "quantize_qkv"), nullptr);
   EXPECT_EQ(find(weights, "qkv")->as<GemmShape>().weight_dtype, Dtype::Int8);
 }
 
 TEST(BuildGraph, FollowsTheModelsNormsAndPositions) {
-  const Graph gpt = ops::build_graph(test::model("gpt3_175b"), prefill(1, 128), {1, 1});
+  const Graph gpt = build_graph(test::model("gpt3_175b"), prefill(1, 128), {1, 1});
   EXPECT_EQ(
       count(gpt, RowwiseKind::RmsNorm) + count(gpt, RowwiseKind::Rope) + count(gpt, RowwiseKind::SwiGlu), 0U);
   EXPECT_GT(count(gpt, RowwiseKind::LayerNorm), 0U);
   EXPECT_GT(count(gpt, RowwiseKind::Gelu), 0U);
   EXPECT_NE(find(gpt, "add_positions"), nullptr);
-  const Graph qwen = ops::build_graph(test::model("qwen3_32b"), prefill(1, 128), {1, 1});
+  const Graph qwen = build_graph(test::model("qwen3_32b"), prefill(1, 128), {1, 1});
   EXPECT_NE(find(qwen, "qk_norm"), nullptr);
 }
 
@@ -212,7 +225,7 @@ TEST(BuildGraph, NamesAreUniqueInASection) {
   for (const auto& [id, s] : {std::pair{"llama31_8b", decode(4, 256)},
                               {"qwen3_32b", decode(4, 100)},
                               {"gpt3_175b", prefill(4, 100)}})
-    for (const Section& section : ops::build_graph(test::model(id), s, {2, 2}).sections) {
+    for (const Section& section : build_graph(test::model(id), s, {2, 2}).sections) {
       std::set<std::string> names;
       for (const Operator& o : section.operators) EXPECT_TRUE(names.insert(o.name).second) << o.name;
     }
@@ -221,11 +234,11 @@ TEST(BuildGraph, NamesAreUniqueInASection) {
 TEST(ResolveParallelism, TakesAllDevicesThatTensorLeaves) {
   ScenarioSpec s = decode(64, 100);
   s.parallelism.tp = 4;
-  const Parallelism p = ops::resolve_parallelism(test::model("llama31_8b"), s, 16);
-  EXPECT_EQ(p.tensor, 4);
-  EXPECT_EQ(p.data, 4);
+  const RankGroups g = graph::resolve(test::model("llama31_8b"), s, {}, 16).groups;
+  EXPECT_EQ(g.tensor, 4);
+  EXPECT_EQ(g.data, 4);
   s.parallelism.dp = 2;
-  EXPECT_EQ(ops::resolve_parallelism(test::model("llama31_8b"), s, 16).data, 2);
+  EXPECT_EQ(graph::resolve(test::model("llama31_8b"), s, {}, 16).groups.data, 2);
 }
 
 std::string why_not(ScenarioSpec s, const Parallelism& p, std::int64_t devices,
@@ -233,7 +246,7 @@ std::string why_not(ScenarioSpec s, const Parallelism& p, std::int64_t devices,
   s.parallelism.tp = p.tensor;
   s.parallelism.dp = p.data;
   try {
-    static_cast<void>(ops::resolve_parallelism(test::model(id), s, devices));
+    static_cast<void>(graph::resolve(test::model(id), s, {}, devices));
   } catch (const InfeasibleError& e) {
     return e.what();
   }
@@ -257,28 +270,32 @@ TEST(ResolveParallelism, SaysWhatDoesNotDivide) {
   EXPECT_TRUE(says(tokens, "2048")) << tokens;
 }
 
-TEST(ResolveParallelism, RefusesWhatOnlyTrainingKnows) {
+TEST(ResolveParallelism, SaysWhichPartOfAModelIsMissing) {
   const auto refusal = [](const auto& change) -> std::string {
     ScenarioSpec s = decode(64, 100);
     ModelSpec m = test::model("llama31_8b");
     change(s, m);
     try {
-      static_cast<void>(ops::resolve_parallelism(m, s, 8));
+      static_cast<void>(graph::resolve(m, s, {}, 8));
     } catch (const InfeasibleError& e) {
       return e.what();
     }
     return "";
   };
-  const auto pipeline = refusal([](ScenarioSpec& s, ModelSpec&) { s.parallelism.pp = 2; });
-  EXPECT_TRUE(says(pipeline, "pp, vpp, cp and ep are for training")) << pipeline;
-  const auto experts = refusal([](ScenarioSpec&, ModelSpec& m) { m.experts = ExpertsSpec{8, 2, 1024}; });
-  EXPECT_TRUE(says(experts, "dense decoders only")) << experts;
+  const auto experts = refusal([](ScenarioSpec& s, ModelSpec&) { s.parallelism.ep = 2; });
+  EXPECT_TRUE(says(experts, "llama31_8b has no experts")) << experts;
+  const auto encoder = refusal([](ScenarioSpec&, ModelSpec& m) { m.causal = false; });
+  EXPECT_TRUE(says(encoder, "decode needs causal attention")) << encoder;
+  const auto network = refusal([](ScenarioSpec&, ModelSpec& m) { m.convolutions.resize(1); });
+  EXPECT_TRUE(says(network, "decode needs layers")) << network;
+  const auto drafts = refusal([](ScenarioSpec& s, ModelSpec&) { s.speculation = SpeculationSpec{1, 0.7}; });
+  EXPECT_TRUE(says(drafts, "no MTP layers")) << drafts;
   EXPECT_EQ(refusal([](ScenarioSpec&, ModelSpec&) {}), "");
 }
 
 TEST(MemoryPerRank, OfDecodingIsWeightsKvCacheAndLittleElse) {
   const ModelSpec m = test::model("llama31_70b");
-  const ops::MemoryUse use = ops::memory_per_rank(m, decode(64, 4095), {8, 1});
+  const graph::MemoryUse use = graph::fullest_of_serving(m, plan_of(m, decode(64, 4095), {8, 1}));
   const double parameters = d(m.layers) * layer_parameters(m, {}) + embedding_parameters(m);
   EXPECT_DOUBLE_EQ(use.weights, parameters / 8 * 2);
   // Two tensors, 80 layers, one KV head of 128 on each rank, 4096 tokens of 64 sequences, 2 bytes.
@@ -290,9 +307,9 @@ TEST(MemoryPerRank, OfDecodingIsWeightsKvCacheAndLittleElse) {
 TEST(MemoryPerRank, FollowsThePrecision) {
   const ModelSpec m = test::model("llama31_8b");
   ScenarioSpec s = decode(8, 1023);
-  const ops::MemoryUse wide = ops::memory_per_rank(m, s, {1, 1});
-  s.precision = {Dtype::Int8, Dtype::Bf16, Dtype::Fp8};
-  const ops::MemoryUse narrow = ops::memory_per_rank(m, s, {1, 1});
+  const graph::MemoryUse wide = graph::fullest_of_serving(m, plan_of(m, s, {1, 1}));
+  s.precision = {Dtype::Int8, Dtype::Bf16, Dtype::Fp8, {}};
+  const graph::MemoryUse narrow = graph::fullest_of_serving(m, plan_of(m, s, {1, 1}));
   EXPECT_DOUBLE_EQ(narrow.weights * 2, wide.weights);
   EXPECT_DOUBLE_EQ(narrow.kv_cache * 2, wide.kv_cache);
 }
@@ -304,7 +321,9 @@ TEST(CheckMemory, NamesTheLeastTensorParallelismThatFits) {
   const Bytes capacity(std::int64_t{80} << 30);
   const auto why_not = [&](Parallelism p, std::int64_t devices) -> std::string {
     try {
-      ops::check_memory(m, s, p, devices, capacity, "a_chip");
+      s.parallelism.tp = p.tensor;
+      graph::check_serving_memory(m, s, graph::fullest_of_serving(m, plan_of(m, s, p)), devices, capacity,
+                                  "a_chip");
     } catch (const InfeasibleError& e) {
       return e.what();
     }
@@ -317,11 +336,6 @@ TEST(CheckMemory, NamesTheLeastTensorParallelismThatFits) {
   EXPECT_EQ(why_not({4, 1}, 8), "");
   const std::string few = why_not({1, 1}, 2);
   EXPECT_TRUE(says(few, "4 devices instead of 2")) << few;
-}
-
-TEST(TokensPerStep, AreThoseThatComeForward) {
-  EXPECT_EQ(ops::tokens_per_step(decode(64, 4096)), 64);
-  EXPECT_EQ(ops::tokens_per_step(prefill(2, 4096)), 8192);
 }
 
 }  // namespace

@@ -1,13 +1,13 @@
-#include "xpusim/search.h"
+#include "xpusim/step/search.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "xpusim/core/error.h"
-#include "xpusim/train.h"
+#include "xpusim/step/step.h"
 
-namespace xpusim {
+namespace xpusim::step {
 namespace {
 
 /// All plans worth a try; most of what cannot divide is left out already.
@@ -67,10 +67,10 @@ PlanSearch search_plans(const Request& q, std::int64_t devices, std::size_t conf
   Options closed = options;
   closed.fidelity = chip::Fidelity::Bound;
   closed.progress = {};
-  OperatorTimer at_bound(q.chip, &joined, Launch::Graph, closed);
+  OperatorTimer at_bound(q.chip, &joined, q.scenario.launch, closed);
   PlanSpace(q, devices).visit([&](PlanCandidate c) {
     try {
-      c.bound = train(with_plan(q, c), devices, closed, at_bound).total;
+      c.bound = run(with_plan(q, c), devices, closed, at_bound).total;
     } catch (const InfeasibleError&) {
       ++search.refused;
       return;
@@ -84,12 +84,12 @@ PlanSearch search_plans(const Request& q, std::int64_t devices, std::size_t conf
   const auto faster = [](const PlanCandidate& a, const PlanCandidate& b) { return a.bound < b.bound; };
   std::stable_sort(search.best.begin(), search.best.end(), faster);
   search.best.resize(std::min(search.best.size(), confirmed));
-  OperatorTimer played(q.chip, &joined, Launch::Graph, options, LongKernels::Sampled);
-  for (PlanCandidate& c : search.best) c.played = train(with_plan(q, c), devices, options, played);
+  OperatorTimer played(q.chip, &joined, q.scenario.launch, options, LongKernels::Sampled);
+  for (PlanCandidate& c : search.best) c.played = run(with_plan(q, c), devices, options, played);
   std::stable_sort(
       search.best.begin(), search.best.end(),
       [](const PlanCandidate& a, const PlanCandidate& b) { return a.played->total < b.played->total; });
   return search;
 }
 
-}  // namespace xpusim
+}  // namespace xpusim::step

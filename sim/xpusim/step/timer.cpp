@@ -1,4 +1,4 @@
-#include "xpusim/operator_timer.h"
+#include "xpusim/step/timer.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 
 #include "xpusim/core/error.h"
 
-namespace xpusim {
+namespace xpusim::step {
 namespace {
 
 /// What an operator reads must fit the memory, and so must what it writes. Shapes beyond that are typing
@@ -89,4 +89,4 @@ const network::CollectiveTime& OperatorTimer::collective(const Operator& o, Rank
   return found->second;
 }
 
-}  // namespace xpusim
+}  // namespace xpusim::step

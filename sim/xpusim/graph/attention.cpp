@@ -1,0 +1,250 @@
+#include <algorithm>
+
+#include "xpusim/graph/emitter.h"
+
+/// The attention block of a layer.
+namespace xpusim::graph {
+
+std::int64_t Emitter::query_dim() const {
+  return m_.latent ? m_.latent->nope_dim + m_.latent->rope_dim : m_.head_dim;
+}
+std::int64_t Emitter::value_dim() const { return m_.latent ? m_.latent->value_dim : m_.head_dim; }
+std::int64_t Emitter::qkv_columns() const {
+  return (heads_ * (m_.output_gate ? 2 : 1) + 2 * kv_heads_) * m_.head_dim;
+}
+
+/// The products before the attention core. A served latent goes up only where its keys are expanded
+/// (expanded_latent).
+std::vector<Projection> Emitter::attention_inputs() const {
+  if (!m_.latent) return {{"qkv", qkv_columns(), m_.hidden}};
+  const LatentAttentionSpec& l = *m_.latent;
+  std::vector<Projection> list;
+  if (l.q_rank > 0) list.push_back({"query_down", l.q_rank, m_.hidden});
+  list.push_back({"query_up", heads_ * query_dim(), l.q_rank > 0 ? l.q_rank : m_.hidden});
+  list.push_back({"latent_down", l.kv_rank + l.rope_dim, m_.hidden});
+  if (plan_.trains) list.push_back({"latent_up", heads_ * (l.nope_dim + l.value_dim), l.kv_rank});
+  return list;
+}
+
+Projection Emitter::attention_output() const { return {"attention_out", m_.hidden, heads_ * value_dim()}; }
+
+void Emitter::attention_block(const LayerType& type) {
+  norm("attention_norm", kernels_.fused_norm);
+  self_attention(type);
+  residual("attention_residual");
+  if (m_.cross_tokens > 0) cross_attention();
+}
+
+void Emitter::self_attention(const LayerType& type) {
+  gather_beside("gather_attention", [&] { queries_keys_values(); });
+  attention_core(type);
+  sum_beside("reduce_attention", [&] { product(attention_output(), tokens_); });
+}
+
+void Emitter::queries_keys_values() {
+  for (const Projection& p : attention_inputs()) product(p, tokens_);
+}
+
+void Emitter::attention_core(const LayerType& type) {
+  if (m_.qk_norm) rowwise("qk_norm", RowwiseKind::RmsNorm, tokens_ * (heads_ + kv_heads_), m_.head_dim);
+  rope("rope", Pass::Forward);
+  if (plan_.trains) return attention("attention", Pass::Forward);
+  for (std::size_t i = 0; i < plan_.shape.size(); ++i)
+    served_attention(type, plan_.shape[i], i == 0 ? "attention" : "attention_" + std::to_string(i + 1));
+}
+
+// ---- served: keys and values from a cache
+
+/// The attention of one group of equal sequences.
+void Emitter::served_attention(const LayerType& /*type*/, const SequenceGroup& g, const std::string& name) {
+  if (!m_.latent) {
+    AttentionShape a;
+    a.batch = g.sequences;
+    a.q_len = g.new_tokens;
+    a.kv_len = g.seen();
+    a.heads = heads_;
+    a.kv_heads = kv_heads_;
+    a.head_dim = m_.head_dim;
+    a.causal = m_.causal;
+    a.dtype = type_;
+    a.kv_dtype = plan_.precision.kv_cache;
+    return shared_attention(a, g, name);
+  }
+  // Keys of every cached token go up to all heads, or queries come down to the latent: what computes less
+  // (DeepSeek-V2, arXiv 2405.04434, section 2.1.2).
+  const LatentAttentionSpec& l = *m_.latent;
+  const double up = d(l.kv_rank) * d(l.nope_dim + l.value_dim), seen = d(g.seen()), fresh = d(g.new_tokens);
+  const double expanded = seen * up + fresh * seen * d(query_dim() + value_dim());
+  const double absorbed = fresh * up + fresh * seen * d(2 * l.kv_rank + l.rope_dim);
+  expanded < absorbed ? expanded_latent(g, name) : absorbed_latent(g, name);
+}
+
+void Emitter::expanded_latent(const SequenceGroup& g, const std::string& name) {
+  const LatentAttentionSpec& l = *m_.latent;
+  product({name + "_latent_up", heads_ * (l.nope_dim + l.value_dim), l.kv_rank}, g.sequences * g.seen());
+  AttentionShape a;
+  a.batch = g.sequences;
+  a.q_len = g.new_tokens;
+  a.kv_len = g.seen();
+  a.heads = a.kv_heads = heads_;
+  a.head_dim = query_dim();
+  a.value_dim = value_dim();
+  a.causal = m_.causal;
+  a.dtype = a.kv_dtype = type_;
+  shared_attention(a, g, name);
+}
+
+void Emitter::absorbed_latent(const SequenceGroup& g, const std::string& name) {
+  const LatentAttentionSpec& l = *m_.latent;
+  const std::int64_t rows = g.tokens();
+  multiply(name + "_query", rows, l.kv_rank, l.nope_dim, true, true).batch = heads_;
+  AttentionShape a;
+  a.batch = g.sequences;
+  a.q_len = g.new_tokens;
+  a.kv_len = g.seen();
+  a.heads = heads_;
+  a.kv_heads = 1;
+  a.head_dim = l.kv_rank + l.rope_dim;
+  a.value_dim = l.kv_rank;
+  a.latent = true;
+  a.causal = m_.causal;
+  a.dtype = type_;
+  a.kv_dtype = plan_.precision.kv_cache;
+  shared_attention(a, g, name);
+  multiply(name + "_values", rows, l.value_dim, l.kv_rank, true, true).batch = heads_;
+}
+
+/// Over ranks that share a sequence. Images and prompts: by heads (ulysses), and with keys that go round.
+/// Generation: each rank keeps a part of the keys, all queries go to all, and their results are merged.
+void Emitter::shared_attention(AttentionShape a, const SequenceGroup& g, const std::string& name) {
+  const std::int64_t ranks = plan_.groups.context;
+  if (ranks == 1) {
+    add(name, a);
+    return;
+  }
+  const double element = d(size_of(a.dtype));
+  if (g.cached_tokens > 0) {
+    const double rows = d(g.tokens() * a.heads);
+    collective("gather_queries_" + name, CollectiveKind::AllGather, rows * d(a.head_dim) * element,
+               RankGroup::Context);
+    a.kv_len = std::max(ceil_div(a.kv_len, ranks), a.q_len);
+    add(name, a);
+    collective("merge_" + name, CollectiveKind::ReduceScatter, rows * d(a.value_extent() + 1) * 4,
+               RankGroup::Context);
+    return;
+  }
+  const std::int64_t own = ceil_div(a.q_len, ranks), ring = ranks / plan_.ulysses;
+  const double width = d(a.heads * a.head_dim + a.kv_heads * (a.head_dim + a.value_extent()));
+  if (plan_.ulysses > 1)
+    collective("scatter_heads_" + name, CollectiveKind::AllToAll, d(g.sequences * own) * width * element,
+               RankGroup::Context);
+  a.heads = ceil_div(a.heads, plan_.ulysses);
+  a.kv_heads = std::max<std::int64_t>(1, a.kv_heads / plan_.ulysses);
+  a.q_len = own * plan_.ulysses;
+  const double keys =
+      d(g.sequences) * d(a.kv_len) * d(a.kv_heads) * d(a.head_dim + a.value_extent()) * element;
+  a.kv_len = a.q_len;
+  if (ring > 1) collective("ring_" + name, CollectiveKind::AllGather, keys, RankGroup::Context, true);
+  add(name, a);
+  if (ring > 1) {
+    // Half of a causal mask is balanced by giving every rank an early and a late piece.
+    AttentionShape others = a;
+    others.kv_len = (ring - 1) * a.q_len;
+    others.causal = false;
+    if (a.causal) others.q_len = ceil_div(a.q_len, 2);
+    add(name + "_of_others", others);
+    joined_ = {name + "_of_others", "ring_" + name};
+  }
+  if (plan_.ulysses > 1)
+    collective("gather_heads_" + name, CollectiveKind::AllToAll,
+               d(g.sequences * own) * d(a.heads * plan_.ulysses * a.value_extent()) * element,
+               RankGroup::Context);
+}
+
+// ---- trained: keys and values of the same pass
+
+void Emitter::attend(const std::string& name, Pass pass, std::int64_t kv_len, bool causal) {
+  AttentionShape a;
+  a.pass = pass;
+  a.batch = plan_.micro_batch();
+  a.q_len = plan_.sequence() / plan_.groups.context;
+  a.kv_len = kv_len;
+  a.heads = heads_;
+  a.kv_heads = m_.latent ? heads_ : kv_heads_;
+  a.head_dim = query_dim();
+  a.value_dim = m_.latent ? value_dim() : 0;
+  a.causal = causal;
+  a.dtype = a.kv_dtype = type_;
+  add(name, a);
+}
+
+/// Over ranks that share a sequence, keys and values go round: each rank attends to its own part, and half
+/// of its tokens to each of the others' (causal masks are balanced by giving every rank an early and a late
+/// piece).
+void Emitter::attention(const std::string& name, Pass pass) {
+  const std::int64_t ranks = plan_.groups.context, own = plan_.sequence() / ranks;
+  if (ranks == 1 && kernels_.attention == AttentionKernel::Unfused) {
+    if (pass == Pass::Forward) return scores("");
+    return scores_backward();
+  }
+  const double keys = d(plan_.micro_batch()) * d(plan_.sequence()) * d(m_.latent ? heads_ : kv_heads_) *
+                      d(query_dim() + value_dim()) * 2;
+  if (ranks > 1) collective("ring_" + name, CollectiveKind::AllGather, keys, RankGroup::Context, true);
+  attend(name, pass, own, m_.causal);
+  if (ranks == 1) return;
+  attend(name + "_of_others", pass, (ranks - 1) * own, false);
+  if (m_.causal) section().operators.back().as<AttentionShape>().q_len = ceil_div(own, 2);
+  joined_ = {name + "_of_others", "ring_" + name};
+  if (pass == Pass::Forward) return;
+  collective("ring_gradients_" + name, CollectiveKind::ReduceScatter, keys, RankGroup::Context);
+}
+
+void Emitter::batched(const std::string& name, std::int64_t m, std::int64_t n, std::int64_t k) {
+  multiply(name, m, n, k, false, true).batch = plan_.micro_batch() * heads_;
+}
+
+/// Scores, softmax and their product with the values, as kernels that pass the scores through memory.
+void Emitter::scores(const std::string& prefix) {
+  const std::int64_t own = plan_.sequence(), rows = plan_.micro_batch() * heads_ * own;
+  batched(prefix + "scores", own, plan_.sequence(), query_dim());
+  if (!kernels_.fused_softmax) {
+    rowwise(prefix + "scale_scores", RowwiseKind::Copy, rows, plan_.sequence());
+    rowwise(prefix + "mask_scores", RowwiseKind::Copy, rows, plan_.sequence());
+  }
+  rowwise(prefix + "softmax", RowwiseKind::Softmax, rows, plan_.sequence());
+  if (kernels_.dropout) rowwise(prefix + "score_dropout", RowwiseKind::Copy, rows, plan_.sequence());
+  batched(prefix + "weigh_values", own, value_dim(), plan_.sequence());
+}
+
+void Emitter::rope(const std::string& name, Pass pass) {
+  if (m_.position != PositionKind::Rope) return;
+  const std::int64_t turned = m_.latent           ? m_.latent->rope_dim
+                              : m_.rotary_dim > 0 ? m_.rotary_dim
+                                                  : m_.head_dim;
+  const std::int64_t width = (heads_ + (m_.latent ? 1 : kv_heads_)) * turned;
+  rowwise(name, RowwiseKind::Rope, tokens_, width, pass);
+  if (kernels_.fused_rope) return;  // else: products with cosines and sines, halves swapped, a sum
+  rowwise(name + "_swap", RowwiseKind::Copy, tokens_, width, pass);
+  rowwise(name + "_sum", RowwiseKind::Add, tokens_, width, pass);
+}
+
+/// To the text: queries of all tokens, keys and values of the text's.
+void Emitter::cross_attention() {
+  norm("cross_norm", false);
+  product({"cross_query", heads_ * m_.head_dim, m_.hidden}, tokens_);
+  AttentionShape a;
+  a.batch = sequences(plan_.shape);
+  const std::int64_t own = tokens_ / a.batch;
+  a.q_len = std::min(own, m_.cross_tokens);
+  a.kv_len = std::max(own, m_.cross_tokens);
+  a.heads = heads_;
+  a.kv_heads = kv_heads_;
+  a.head_dim = m_.head_dim;
+  a.causal = false;
+  a.dtype = a.kv_dtype = type_;
+  add("cross_attention", a);
+  product({"cross_out", m_.hidden, heads_ * m_.head_dim}, tokens_);
+  residual("cross_residual");
+}
+
+}  // namespace xpusim::graph
