@@ -254,6 +254,20 @@ TEST(Chunks, HoldEveryParameterOnce) {
   }
 }
 
+TEST(TrainingPasses, QuantiseNoOperandsOfTheHeadAndTheRouter) {
+  const ModelSpec m = mixture();
+  ScenarioSpec s = training_scenario(4, 1, 512);
+  s.precision.activations = Dtype::Fp8;
+  StackSpec stack = plain_stack();
+  stack.kernels.block_scales = true;
+  for (const Graph& g : passes(m, plan_of(m, s, stack), stack))
+    for (const Section& section : g.sections)
+      for (const Operator& o : section.operators)
+        EXPECT_FALSE(is_kind(o, RowwiseKind::Quantize) && (o.name.find("lm_head") != std::string::npos ||
+                                                           o.name.find("router") != std::string::npos))
+            << o.name;
+}
+
 // ---- gradients
 
 double bytes_of(const std::vector<Operator>& list, CollectiveKind kind, RankGroup group) {

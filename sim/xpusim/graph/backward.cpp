@@ -10,7 +10,7 @@ void Emitter::input_gradient(const Projection& p, std::int64_t rows) {
 }
 
 void Emitter::quantize_again(const Projection& p, std::int64_t rows) {
-  if (!kernels_.block_scales) return;
+  if (!kernels_.block_scales || p.wide) return;
   quantize("quantize_" + p.name + "_input_again", rows, p.k);
   quantize("quantize_" + p.name + "_gradient_again", rows, p.n);
 }
