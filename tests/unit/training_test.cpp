@@ -65,6 +65,19 @@ TEST(TrainingPasses, OfFullRecomputationRunTheLayersForwardTwice) {
               1e-6 * without);
 }
 
+TEST(TrainingPasses, RecomputeAsManyLayersOfAChunkAsAsked) {
+  const ModelSpec m = mixture();  // 2 dense layers, 30 of experts
+  ScenarioSpec s = training_scenario(4, 1, 512);
+  s.recompute = Recompute::Full;
+  s.training.recompute_layers = 3;
+  const graph::Plan plan = plan_of(m, s);
+  std::int64_t again = 0;
+  for (const Chunk& c : graph::chunks_of(m, plan))
+    for (const Section& section : graph::passes_of(c, m, plan, plain_stack()).backward.sections)
+      if (section.name == "recomputed_layer_backward") again += section.repeat;
+  EXPECT_EQ(again, 3);
+}
+
 TEST(TrainingPasses, OfSelectiveRecomputationRunTheScoresTwice) {
   const ModelSpec m = model("gpt3_175b");
   StackSpec stack = plain_stack();

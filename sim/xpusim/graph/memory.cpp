@@ -56,13 +56,12 @@ MemoryUse training_memory(const ModelSpec& m, const Plan& plan, const StackSpec&
     const ChunkParameters p = parameters_of(c, m, plan);
     held.dense += p.dense;
     held.experts += p.experts;
+    const auto recomputed = recomputed_layers(c, m, plan);
     // Further layers of a model without experts are left out here, as they were.
     for (const auto& [type, count] : m.experts ? c.all_layers(m) : c.layers) {
       const double whole = saved_per_token(m, plan, stack, type);
       const double entry = 2 * d(m.hidden) / (plan.sequence_parallel ? d(plan.groups.tensor) : 1);
-      const std::int64_t again = plan.recompute != Recompute::Full ? 0
-                                 : plan.recompute_layers > 0       ? std::min(plan.recompute_layers, count)
-                                                                   : count;
+      const std::int64_t again = recomputed.at(type);
       saved += d(again) * entry + d(count - again) * whole;
       largest = std::max(largest, again > 0 ? whole : 0);
     }

@@ -7,12 +7,6 @@
 namespace xpusim::graph {
 namespace {
 
-/// Layers of a chunk that are computed again in the backward pass, of `count` of one type.
-std::int64_t recomputed_layers(const Plan& plan, std::int64_t count) {
-  if (plan.recompute != Recompute::Full) return 0;
-  return plan.recompute_layers > 0 ? std::min(plan.recompute_layers, count) : count;
-}
-
 ChunkPasses passes_of_convolutions(Emitter& e, const Plan& plan) {
   ChunkPasses p;
   e.convolutions(Pass::Forward);
@@ -32,6 +26,20 @@ Graph forward_of(const Chunk& c, const ModelSpec& m, Emitter& e) {
 
 }  // namespace
 
+std::map<LayerType, std::int64_t> recomputed_layers(const Chunk& c, const ModelSpec& m, const Plan& plan) {
+  const auto layers = c.all_layers(m);
+  std::int64_t left = 0;
+  for (const auto& [type, count] : layers) left += count;
+  if (plan.recompute != Recompute::Full) left = 0;
+  if (plan.recompute_layers > 0) left = std::min(left, plan.recompute_layers);
+  std::map<LayerType, std::int64_t> again;
+  for (const auto& [type, count] : layers) {
+    again[type] = std::min(left, count);
+    left -= again[type];
+  }
+  return again;
+}
+
 ChunkPasses passes_of(const Chunk& c, const ModelSpec& m, const Plan& plan, const StackSpec& stack) {
   Emitter e(m, plan, stack);
   if (!m.convolutions.empty()) return passes_of_convolutions(e, plan);
@@ -46,8 +54,9 @@ ChunkPasses passes_of(const Chunk& c, const ModelSpec& m, const Plan& plan, cons
   const bool with_weights = !plan.splits_backward;
   const auto layers = c.all_layers(m);
   if (c.head) e.head_backward(1 + c.mtp_layers);
+  const auto again = recomputed_layers(c, m, plan);
   for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
-    e.layers_backward(layer->first, layer->second, recomputed_layers(plan, layer->second), with_weights);
+    e.layers_backward(layer->first, layer->second, again.at(layer->first), with_weights);
   if (c.embedding) e.embedding_backward();
   p.backward = e.take();
   if (with_weights) return p;
