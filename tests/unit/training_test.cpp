@@ -427,6 +427,18 @@ TEST(TrainingMemory, GrowsWithTheMicroBatchesUnderWay) {
   EXPECT_NEAR(held(8), 8 * held(1), 1e-6 * held(8));
 }
 
+TEST(TrainingMemory, OfFurtherLayersIsThatOfOthers) {
+  ModelSpec m = model("llama31_8b");
+  m.mtp_layers = 1;
+  const graph::Plan plan = plan_of(m, training_scenario(8, 1, 1024));
+  Chunk without, with;
+  without.layers[{}] = 5;
+  with.layers[{}] = 4;
+  with.mtp_layers = 1;
+  const auto held = [&](const Chunk& c) { return graph::memory_of(m, plan, plain_stack(), {c}, 1).activations; };
+  EXPECT_DOUBLE_EQ(held(with), held(without));
+}
+
 TEST(TrainingMemory, RecomputationKeepsOnlyTheLayersInputs) {
   const ModelSpec m = model("llama31_8b");
   ScenarioSpec s = training_scenario(8, 2, 1024);

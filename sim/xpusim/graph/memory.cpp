@@ -57,8 +57,7 @@ MemoryUse training_memory(const ModelSpec& m, const Plan& plan, const StackSpec&
     held.dense += p.dense;
     held.experts += p.experts;
     const auto recomputed = recomputed_layers(c, m, plan);
-    // Further layers of a model without experts are left out here, as they were.
-    for (const auto& [type, count] : m.experts ? c.all_layers(m) : c.layers) {
+    for (const auto& [type, count] : c.all_layers(m)) {
       const double whole = saved_per_token(m, plan, stack, type);
       const double entry = 2 * d(m.hidden) / (plan.sequence_parallel ? d(plan.groups.tensor) : 1);
       const std::int64_t again = recomputed.at(type);
