@@ -206,6 +206,26 @@ TEST(TrainingLaw, MoreBandwidthIsNeverSlower) {
   expect_at_most(links, 1 + 1e-9, "with more link bandwidth");
 }
 
+TEST(TrainingLaw, UtilisationOfEightBitProductsIsThatOfTheirOwnPeak) {
+  Request q;
+  q.system = system("dgx_h100");
+  q.chip = chip("h100_sxm");
+  q.model = model("llama31_8b");
+  q.model.layers = 2;
+  q.scenario = training_scenario(8, 4, 8192);
+  q.scenario.chips = 1;
+  q.stack = plain_stack();
+  const double wide = step(q).matrix_utilisation;
+  q.scenario.precision.activations = Dtype::Fp8;
+  const result::Result narrow = step(q);
+  double useful = 0;
+  for (const result::OperatorRow& o : narrow.operators)
+    if (o.flops.count() > 0)
+      useful += o.flops.count() * d(o.count) / matrix_peak(q.chip, cost(o.op).matrix_dtype).count();
+  EXPECT_NEAR(narrow.matrix_utilisation, useful / narrow.total.count(), 1e-9);
+  EXPECT_LT(narrow.matrix_utilisation, wide) << "half of the peak is no more in reach";
+}
+
 TEST(TrainingLaw, ARankThatIsSlowerHoldsAllUp) {
   Random r(65);
   for (int i = 0; i < cases(30); ++i) {

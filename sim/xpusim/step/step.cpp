@@ -348,10 +348,7 @@ class Report {
             (row.flops / matrix_peak(q_.chip, cost(row.op).matrix_dtype)).count() * d(row.count);
     }
     if (total <= 0) return;
-    r_.matrix_utilisation =
-        s_.plan.trains
-            ? r_.flops.count() / (matrix_peak(q_.chip, q_.scenario.precision.weights).count() * total)
-            : useful_seconds / total;
+    r_.matrix_utilisation = useful_seconds / total;  // each product by its own type's peak
     r_.hbm_utilisation = hbm_bytes / q_.chip.hbm.bandwidth.count() / total;
   }
 
