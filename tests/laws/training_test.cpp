@@ -226,6 +226,20 @@ TEST(TrainingLaw, UtilisationOfEightBitProductsIsThatOfTheirOwnPeak) {
   EXPECT_LT(narrow.matrix_utilisation, wide) << "half of the peak is no more in reach";
 }
 
+TEST(TrainingLaw, TheOptimizersKernelsAreRowsLikeOthers) {
+  Random r(66);
+  for (int i = 0; i < cases(10); ++i) {
+    const Request q = random_step(r);
+    const result::Result result = step(q);
+    double rows = 0, part = 0;
+    for (const result::OperatorRow& o : result.operators)
+      if (o.section == "optimizer") rows += o.time.count() * d(o.count);
+    for (const result::Part& p : result.training->parts)
+      if (p.name == "optimizer") part = p.time.count();
+    EXPECT_NEAR(rows, part, 1e-9 * part) << text(q);
+  }
+}
+
 TEST(TrainingLaw, ARankThatIsSlowerHoldsAllUp) {
   Random r(65);
   for (int i = 0; i < cases(30); ++i) {

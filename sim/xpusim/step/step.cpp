@@ -226,7 +226,13 @@ class Report {
     add_waiting();
   }
 
-  void add_update(Update u) { update_ = std::move(u); }
+  void add_update(Update u) {
+    for (result::OperatorRow& row : u.rows) {
+      r_.breakdown.add(row.breakdown);
+      r_.operators.push_back(std::move(row));
+    }
+    update_ = std::move(u);
+  }
 
   result::Result finish_training() {
     result::TrainingSummary& t = r_.training.emplace();
@@ -249,7 +255,6 @@ class Report {
     add_part("host", work_.host + host_step);
     r_.breakdown[Bound::Communication] += update_.gradients_end - played_.run.total + update_.weights;
     r_.breakdown[Bound::Host] += others + work_.host + host_step;
-    r_.breakdown[Bound::Hbm] += update_.optimizer;
     t.spans = played_.run.spans;
     finish(update_.gradients_end + update_.optimizer + update_.weights + host_step);
     const graph::StepFlops f = graph::step_flops(q_.model, s_.plan);
