@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "xpusim/chip/kernel.h"
 #include "xpusim/config/describe.h"
 #include "xpusim/config/scalars.h"
 #include "xpusim/core/error.h"

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "xpusim/cluster/goodput.h"
+#include "xpusim/cluster/schedule.h"
 #include "xpusim/core/error.h"
 #include "xpusim/step/passes.h"
 #include "xpusim/step/phases.h"

@@ -29,8 +29,7 @@ void tile_engine(benchmark::State& state, const std::string& chip_id, const Oper
 }
 
 /// What a user waits for: mapping, clock and execution of an operator that is not known yet.
-void whole_call(benchmark::State& state, const std::string& chip_id, const Operator& o,
-                chip::Fidelity fidelity) {
+void whole_call(benchmark::State& state, const std::string& chip_id, const Operator& o, Fidelity fidelity) {
   const ChipSpec c = test::chip(chip_id);
   for (auto _ : state) {
     chip::Estimator e(c, fidelity, Launch::Graph);
@@ -62,8 +61,7 @@ void read_configs(benchmark::State& state) {
   }
 }
 
-void scenario(benchmark::State& state, const std::string& id, const std::string& on,
-              chip::Fidelity fidelity) {
+void scenario(benchmark::State& state, const std::string& id, const std::string& on, Fidelity fidelity) {
   const Request q = test::request(id, on);
   const Options options = test::at(fidelity);
   for (auto _ : state) benchmark::DoNotOptimize(simulate(q, options));
@@ -112,7 +110,6 @@ void calendar_turns(benchmark::State& state) {
 }
 
 void register_all() {
-  using chip::Fidelity;
   const auto add = [](const std::string& name, auto run, auto... arguments) {
     return benchmark::RegisterBenchmark(name.c_str(), run, arguments...);
   };

@@ -12,7 +12,6 @@
 namespace xpusim {
 namespace {
 
-using chip::Fidelity;
 using Work = std::function<void()>;
 
 Work tile_engine(const std::string& chip_id, const Operator& o) {

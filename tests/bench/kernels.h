@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "support/shipped.h"
+#include "xpusim/chip/kernel.h"
 #include "xpusim/mapping/templates.h"
 #include "xpusim/network/collective.h"
 #include "xpusim/simulate.h"
@@ -66,7 +67,7 @@ inline Request request(const std::string& scenario_id, const std::string& system
   return q;
 }
 
-inline Options at(chip::Fidelity fidelity) {
+inline Options at(Fidelity fidelity) {
   Options options;
   options.fidelity = fidelity;
   return options;

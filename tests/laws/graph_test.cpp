@@ -50,13 +50,13 @@ TEST(GraphLaw, NoTimeIsLostAndNoneIsHiddenTwice) {
     const cluster::Schedule s = t.run();
     double computing = 0, all = 0, longest = 0;
     std::array<double, cluster::kStreams> stream{};
-    for (const cluster::OperatorSpan& span : s.spans) {
+    for (const result::Span& span : s.spans) {
       const Operator& o = t.graph.sections[span.section].operators[span.index];
       const double time = t.seconds.at(o.name);
       ASSERT_NEAR((span.end - span.begin).count(), time, 1e-12);
       all += time;
       longest = std::max(longest, time);
-      stream[static_cast<std::size_t>(span.stream)] += time;
+      stream[span.lane] += time;
       if (!is_collective(o)) computing += time;
     }
     const double total = s.total.count(), slack = 1e-9 * all;
@@ -74,9 +74,9 @@ TEST(GraphLaw, AStreamRunsOneOperatorAtATimeAndOrderIsKept) {
     const TimedGraph t = random_graph(r);
     std::array<Seconds, cluster::kStreams> free{};
     std::map<std::string, Seconds> ended;
-    for (const cluster::OperatorSpan& span : t.run().spans) {
+    for (const result::Span& span : t.run().spans) {
       const Operator& o = t.graph.sections[span.section].operators[span.index];
-      Seconds& stream = free[static_cast<std::size_t>(span.stream)];
+      Seconds& stream = free[span.lane];
       EXPECT_GE(span.begin, stream);
       for (const std::string& name : o.after) EXPECT_GE(span.begin, ended.at(name));
       stream = ended[o.name] = span.end;
@@ -91,7 +91,7 @@ TEST(GraphLaw, LentCoresCostWhatTheySay) {
     const double share = r.real(0, 0.8);
     const cluster::Schedule alone = t.run(), lent = t.run(share);
     double computing = 0;
-    for (const cluster::OperatorSpan& span : alone.spans) {
+    for (const result::Span& span : alone.spans) {
       const Operator& o = t.graph.sections[span.section].operators[span.index];
       if (!is_collective(o)) computing += t.seconds.at(o.name);
     }

@@ -98,7 +98,7 @@ std::string text(const Request& q) {
       q.stack.overlap.experts, q.stack.core_share);
 }
 
-result::Result step(const Request& q, chip::Fidelity fidelity = chip::Fidelity::Bound) {
+result::Result step(const Request& q, Fidelity fidelity = chip::Fidelity::Bound) {
   Options options;
   options.fidelity = fidelity;
   options.checks_memory = false;
@@ -114,7 +114,7 @@ double computing(const result::Result& r) {
   return sum;
 }
 
-void expect_to_add_up(const Request& q, chip::Fidelity fidelity) {
+void expect_to_add_up(const Request& q, Fidelity fidelity) {
   const result::Result r = step(q, fidelity);
   const double total = r.total.count();
   double parts = 0;
@@ -134,8 +134,8 @@ void expect_to_add_up(const Request& q, chip::Fidelity fidelity) {
 
 TEST(TrainingLaw, PartsAndBreakdownAddUpAndKernelsAreNeverBeaten) {
   Random r(60);
-  for (int i = 0; i < cases(150); ++i) expect_to_add_up(random_step(r), chip::Fidelity::Bound);
-  for (int i = 0; i < cases(6); ++i) expect_to_add_up(random_step(r), chip::Fidelity::Tile);
+  for (int i = 0; i < cases(150); ++i) expect_to_add_up(random_step(r), Fidelity::Bound);
+  for (int i = 0; i < cases(6); ++i) expect_to_add_up(random_step(r), Fidelity::Tile);
 }
 
 TEST(TrainingLaw, ASecondRunGivesTheSameBits) {
@@ -255,7 +255,7 @@ TEST(TrainingLaw, ARankThatIsSlowerHoldsAllUp) {
 TEST(TrainingLaw, BubbleFractionIsTheClosedFormOfEvenStages) {
   // Stages of equal layers; the embedding and the head make the ends work longer, so they are taken small.
   for (const PipelineSchedule schedule : {PipelineSchedule::Gpipe, PipelineSchedule::OneFOneB})
-    for (const chip::Fidelity fidelity : {chip::Fidelity::Bound, chip::Fidelity::Tile}) {
+    for (const Fidelity fidelity : {chip::Fidelity::Bound, chip::Fidelity::Tile}) {
       Request q;
       q.system = system("dgx_h100");
       q.chip = chip("h100_sxm");

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "support/shipped.h"
+#include "xpusim/chip/kernel.h"
 #include "xpusim/core/text.h"
 #include "xpusim/simulate.h"
 
@@ -70,7 +71,7 @@ struct Outcome {
 
 Outcome run(const YAML::Node& n) {
   Options options;
-  if (n["fidelity"] && n["fidelity"].as<std::string>() == "bound") options.fidelity = chip::Fidelity::Bound;
+  if (n["fidelity"] && n["fidelity"].as<std::string>() == "bound") options.fidelity = Fidelity::Bound;
   const config::Overrides set = overrides(n["set"]);
   const config::Library& files = library();
   if (n["op"]) {

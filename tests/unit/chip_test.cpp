@@ -212,11 +212,11 @@ TEST(Execute, RecordsTheEnginesOfOneCoreInOrder) {
       Pipeline{.load_cycles = 10, .compute_cycles = 20, .iterations = 3, .blocks = 2}.program();
   const chip::KernelTime t = chip::execute(p, c, c.clock.max, Seconds(0), true);
   ASSERT_EQ(t.spans.size(), 3U + 3 + 1);
-  std::map<Engine, Ticks> free;
-  for (const chip::EngineSpan& s : t.spans) {
-    EXPECT_LE(free[s.engine], s.begin);
+  std::map<std::uint32_t, Seconds> free;
+  for (const result::Span& s : t.spans) {
+    EXPECT_LE(free[s.lane], s.begin);
     EXPECT_LE(s.begin, s.end);
-    free[s.engine] = s.end;
+    free[s.lane] = s.end;
   }
   EXPECT_TRUE(chip::execute(p, c, c.clock.max, Seconds(0)).spans.empty());
 }

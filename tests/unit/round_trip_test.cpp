@@ -70,7 +70,7 @@ TEST(RoundTrip, OfEveryScenariosGraphTakesTheSameTime) {
     const Loaded<Graph> trace =
         read_trace(parse_yaml(to_yaml(describer(graph), "trace", nullptr), "written"), "written");
     Options options;
-    options.fidelity = chip::Fidelity::Bound;
+    options.fidelity = Fidelity::Bound;
     EXPECT_EQ(simulate(trace.value, c, y, s.launch, options).total,
               simulate({c, y, test::model(s.model), s, {}}, options).total)
         << id;

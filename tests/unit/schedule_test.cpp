@@ -64,7 +64,7 @@ TEST(Schedule, ACollectiveInOrderIsExposed) {
       t.run({section("a", 1, false, {t.compute("x", 2), t.collective("c", 3, false), t.compute("y", 2)})});
   EXPECT_EQ(s.total.count(), 7);
   EXPECT_EQ(s.exposed_communication.count(), 3);
-  EXPECT_EQ(s.spans[1].stream, kComputeStream);
+  EXPECT_EQ(s.spans[1].lane, kComputeStream);
 }
 
 TEST(Schedule, AnOverlappedCollectiveHidesBehindComputation) {
@@ -73,8 +73,8 @@ TEST(Schedule, AnOverlappedCollectiveHidesBehindComputation) {
       t.run({section("a", 1, false, {t.compute("x", 5), t.collective("c", 3, true), t.compute("y", 4)})});
   EXPECT_EQ(s.total.count(), 9);
   EXPECT_EQ(s.exposed_communication.count(), 0);
-  EXPECT_EQ(s.spans[1].stream, stream_of(t.collective("c", 3, true)));
-  EXPECT_NE(s.spans[1].stream, kComputeStream);
+  EXPECT_EQ(s.spans[1].lane, stream_of(t.collective("c", 3, true)));
+  EXPECT_NE(s.spans[1].lane, kComputeStream);
   EXPECT_EQ(s.spans[1].begin.count(), 5);
   EXPECT_EQ(s.spans[2].begin.count(), 5);
 }
@@ -148,7 +148,7 @@ TEST(Schedule, OverlappedCollectivesOfDifferentGroupsRunBesideEachOther) {
   EXPECT_EQ(two(RankGroup::Tensor).total.count(), 1 + 4 + 6);
   const Schedule s = two(RankGroup::Data);
   EXPECT_EQ(s.total.count(), 1 + 6);
-  EXPECT_NE(s.spans[1].stream, s.spans[2].stream);
+  EXPECT_NE(s.spans[1].lane, s.spans[2].lane);
 }
 
 TEST(Schedule, SaysWhichGroupIsWaitedFor) {

@@ -5,6 +5,7 @@
 
 #include "support/networks.h"
 #include "support/shipped.h"
+#include "xpusim/chip/kernel.h"
 #include "xpusim/core/error.h"
 #include "xpusim/validation/collectives.h"
 #include "xpusim/validation/measured_set.h"

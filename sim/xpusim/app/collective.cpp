@@ -112,7 +112,7 @@ void collective(const Common& c, const CollectiveArguments& a) {
   if (sweep) words.parameters.emplace_back("size=1 B");
   auto inputs = frontend::load_collective(open_library(c.data), words, overrides_of(c));
   words.parameters = a.parameters;
-  const chip::Fidelity fidelity = fidelity_of(c);
+  const Fidelity fidelity = fidelity_of(c);
   const bool prints = c.json != "-";
   Json results = Json::array();
   result::Curve curve;

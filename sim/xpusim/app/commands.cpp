@@ -9,6 +9,7 @@
 
 #include "xpusim/app/inputs.h"
 #include "xpusim/app/progress.h"
+#include "xpusim/chip/kernel.h"
 #include "xpusim/config/describe.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"

@@ -21,8 +21,6 @@ config::Overrides overrides_of(const Common& c) {
   return list;
 }
 
-chip::Fidelity fidelity_of(const Common& c) {
-  return c.fidelity == "bound" ? chip::Fidelity::Bound : chip::Fidelity::Tile;
-}
+Fidelity fidelity_of(const Common& c) { return c.fidelity == "bound" ? Fidelity::Bound : Fidelity::Tile; }
 
 }  // namespace xpusim::app

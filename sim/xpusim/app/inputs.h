@@ -2,8 +2,8 @@
 #include <string>
 
 #include "xpusim/app/commands.h"
-#include "xpusim/chip/kernel.h"
 #include "xpusim/config/library.h"
+#include "xpusim/spec/fidelity.h"
 
 /// From command-line words to what the front end takes.
 namespace xpusim::app {
@@ -14,6 +14,6 @@ namespace xpusim::app {
 
 /// The --set options, and the --fidelity.
 [[nodiscard]] config::Overrides overrides_of(const Common&);
-[[nodiscard]] chip::Fidelity fidelity_of(const Common&);
+[[nodiscard]] Fidelity fidelity_of(const Common&);
 
 }  // namespace xpusim::app

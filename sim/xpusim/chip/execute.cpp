@@ -230,7 +230,7 @@ struct Die {
   std::int64_t resident_blocks;
   Time block_start;
   std::int64_t next_block = 0;
-  std::vector<EngineSpan>* spans = nullptr;  ///< of core 0
+  std::vector<result::Span>* spans = nullptr;  ///< of core 0
 };
 
 constexpr std::size_t kMostSpans = 20000;
@@ -332,7 +332,7 @@ class Core : public des::Actor {
     end_ = std::max(end_, block_end_);
     if (traced_ && die_.spans->size() < kMostSpans)
       die_.spans->push_back(
-          {static_cast<Engine>(step.engine), Ticks(start.time), Ticks(start.time + step.busy)});
+          {step.engine, 0, 0, to_seconds(Ticks(start.time)), to_seconds(Ticks(start.time + step.busy))});
   }
 
   /// What the next step would wait for: what this one waited for, or else this one itself.

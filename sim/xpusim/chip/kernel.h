@@ -8,6 +8,7 @@
 #include "xpusim/core/units.h"
 #include "xpusim/mapping/tile_program.h"
 #include "xpusim/operators/operator.h"
+#include "xpusim/result/timeline.h"
 #include "xpusim/spec/chip.h"
 #include "xpusim/spec/fidelity.h"
 #include "xpusim/spec/scenario.h"
@@ -19,12 +20,6 @@ namespace xpusim::chip {
 using xpusim::Fidelity;
 using xpusim::kFidelityNames;
 
-/// One step on one engine of core 0, for the trace.
-struct EngineSpan {
-  mapping::Engine engine;
-  Ticks begin, end;
-};
-
 struct KernelTime {
   Seconds total;
   Breakdown breakdown;  ///< adds up to total
@@ -34,7 +29,7 @@ struct KernelTime {
   double l2_bytes = 0;
   std::int64_t transactions = 0;
   std::string tiling;
-  std::vector<EngineSpan> spans;  ///< only when asked for
+  std::vector<result::Span> spans;  ///< of the engines of core 0, by mapping::Engine; only when asked for
 };
 
 /// No schedule of the operator on this die can be faster: each resource needs its work over its rate, at

@@ -2,20 +2,17 @@
 #include <cstdint>
 #include <vector>
 
+#include "xpusim/result/timeline.h"
 #include "xpusim/spec/scenario.h"
 
 /// When the stages of a pipeline run their passes. Formulas and sources: docs/model.md#pipelines.
 namespace xpusim::cluster {
 
-enum class PassKind : std::uint8_t { Forward, Backward, Weight };
-inline constexpr std::size_t kPassKinds = 3;
-inline constexpr std::array<std::string_view, kPassKinds> kPassKindNames = {"forward", "backward", "weight"};
-
-/// Seconds of one micro-batch on one virtual stage, by kind of pass. Weight: 0 where backward has it in it.
-struct PassTimes {
-  double forward = 0, backward = 0, weight = 0;
-  [[nodiscard]] double total() const { return forward + backward + weight; }
-};
+using result::kPassKindNames;
+using result::kPassKinds;
+using result::PassKind;
+using result::PassSpan;
+using result::PassTimes;
 
 /// A pipeline: micro-batches pass `stages` x `chunks` virtual stages, there and back.
 struct Pipeline {
@@ -31,12 +28,6 @@ struct Pipeline {
   /// The stage that a micro-batch's pass runs on: round robin; there and back (zb_v); from both ends
   /// (dualpipe).
   [[nodiscard]] std::int64_t stage_of(std::int64_t virtual_stage, std::int64_t micro_batch) const;
-};
-
-struct PassSpan {
-  std::int64_t stage = 0, virtual_stage = 0, micro_batch = 0;
-  PassKind kind = PassKind::Forward;
-  double begin = 0, end = 0;
 };
 
 struct PipelineRun {

@@ -114,7 +114,7 @@ class Player {
         continue;
       running_[stream] = true;
       left_[stream] = run.seconds;
-      schedule_.spans[i] = {run.section, run.index, run.stream, Seconds(now_), Seconds(now_)};
+      schedule_.spans[i] = {run.stream, run.section, run.index, Seconds(now_), Seconds(now_)};
     }
   }
 

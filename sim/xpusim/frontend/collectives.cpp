@@ -203,8 +203,8 @@ CollectiveInputs load_collective(const config::Library& library, const Collectiv
   return in;
 }
 
-network::CollectiveTime time_of(const CollectiveInputs& in, chip::Fidelity fidelity) {
-  if (fidelity == chip::Fidelity::Bound) {
+network::CollectiveTime time_of(const CollectiveInputs& in, Fidelity fidelity) {
+  if (fidelity == Fidelity::Bound) {
     if (!in.beside.empty())
       throw ConfigError(Diagnostic{
           {"--beside", 0, 0}, "", "the closed form knows one collective at a time", "--fidelity tile"});
@@ -242,9 +242,8 @@ Json to_json(const network::Call& c, const network::CollectiveTime& t) {
           {"weighed", std::move(choices)}};
 }
 
-Json to_document(const CollectiveInputs& in, const CollectiveWords& words, chip::Fidelity fidelity,
-                 Json results) {
-  const std::string_view name = chip::kFidelityNames[static_cast<std::size_t>(fidelity)];
+Json to_document(const CollectiveInputs& in, const CollectiveWords& words, Fidelity fidelity, Json results) {
+  const std::string_view name = kFidelityNames[static_cast<std::size_t>(fidelity)];
   Hasher hasher;
   hasher.add(in.config).add(name).add(result::version()).add(words.kind);
   for (const std::string& word : words.parameters) hasher.add(word);

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "xpusim/chip/kernel.h"
 #include "xpusim/config/library.h"
 #include "xpusim/network/collective.h"
+#include "xpusim/spec/fidelity.h"
 
 /// From words to a collective's time.
 namespace xpusim::frontend {
@@ -28,11 +28,11 @@ struct CollectiveInputs {
 [[nodiscard]] CollectiveInputs load_collective(const config::Library&, const CollectiveWords&,
                                                const config::Overrides&);
 
-[[nodiscard]] network::CollectiveTime time_of(const CollectiveInputs&, chip::Fidelity);
+[[nodiscard]] network::CollectiveTime time_of(const CollectiveInputs&, Fidelity);
 
 [[nodiscard]] nlohmann::ordered_json to_json(const network::Call&, const network::CollectiveTime&);
 /// {"schema": "xpusim.collective/1", ..., "results": [...]}, with the hash of inputs, words and version.
-[[nodiscard]] nlohmann::ordered_json to_document(const CollectiveInputs&, const CollectiveWords&,
-                                                 chip::Fidelity, nlohmann::ordered_json results);
+[[nodiscard]] nlohmann::ordered_json to_document(const CollectiveInputs&, const CollectiveWords&, Fidelity,
+                                                 nlohmann::ordered_json results);
 
 }  // namespace xpusim::frontend

@@ -49,7 +49,7 @@ config::Loaded<SystemSpec> system_of(const validation::MeasuredCalls& set, const
 }
 
 Replay replay_of(const validation::MeasuredCalls& set, const config::Library& library,
-                 const config::Overrides& overrides, chip::Fidelity fidelity) {
+                 const config::Overrides& overrides, Fidelity fidelity) {
   const auto loaded = system_of(set, library, overrides);
   SystemSpec system = loaded.value;
   std::vector<Read> files{{config::FileKind::System, loaded.file}};
@@ -79,7 +79,7 @@ validation::Platforms platforms_of(const validation::MeasuredRuns& set, const co
 }
 
 Replay replay_of(const validation::MeasuredRuns& set, const config::Library& library,
-                 const config::Overrides& overrides, chip::Fidelity fidelity) {
+                 const config::Overrides& overrides, Fidelity fidelity) {
   const validation::Platforms platforms = platforms_of(set, library, overrides);
   std::vector<Read> files;
   for (const auto& [id, unused] : platforms.chips) files.push_back({config::FileKind::Chip, id});
@@ -94,7 +94,7 @@ Replay replay_of(const validation::MeasuredRuns& set, const config::Library& lib
 }  // namespace
 
 Replay load_replay(const config::Library& library, const std::string& file, const std::string& chip,
-                   const config::Overrides& overrides, chip::Fidelity fidelity) {
+                   const config::Overrides& overrides, Fidelity fidelity) {
   const validation::Csv csv = validation::read_csv(file);
   if (validation::is_collective_set(csv))
     return replay_of(validation::interpret_collectives(csv), library, overrides, fidelity);

@@ -24,6 +24,6 @@ struct Replay {
 /// Reads a set and what it ran on. `chip`: replaces the chip that the set names; empty: it does not. Throws
 /// ConfigError with every mistake.
 [[nodiscard]] Replay load_replay(const config::Library&, const std::string& file, const std::string& chip,
-                                 const config::Overrides&, chip::Fidelity);
+                                 const config::Overrides&, Fidelity);
 
 }  // namespace xpusim::frontend

@@ -3,12 +3,12 @@
 #include <vector>
 
 #include "xpusim/graph/plan.h"
-#include "xpusim/ops/memory.h"
+#include "xpusim/result/memory.h"
 
 /// What a rank holds. Formulas: docs/model.md#memory.
 namespace xpusim::graph {
 
-using ops::MemoryUse;
+using result::MemoryUse;
 
 /// Bytes that a rank holds whose stage has these chunks, with `in_flight` micro-batches under way.
 [[nodiscard]] MemoryUse memory_of(const ModelSpec&, const Plan&, const StackSpec&,

@@ -46,8 +46,8 @@ class TraceWriter {
 void write_passes(TraceWriter& w, std::size_t pid, const TrainingSummary& t) {
   for (std::int64_t s = 0; s < t.stages; ++s)
     w.lane(pid, static_cast<std::size_t>(s), fmt::format("stage {}", s));
-  for (const cluster::PassSpan& p : t.spans) {
-    const std::string_view kind = cluster::kPassKindNames[static_cast<std::size_t>(p.kind)];
+  for (const PassSpan& p : t.spans) {
+    const std::string_view kind = kPassKindNames[static_cast<std::size_t>(p.kind)];
     w.span(pid, static_cast<std::size_t>(p.stage),
            fmt::format("\"{} {}{}\"", kind, p.micro_batch,
                        t.chunks > 1 ? fmt::format(" chunk {}", p.virtual_stage / t.stages) : ""),
@@ -58,29 +58,27 @@ void write_passes(TraceWriter& w, std::size_t pid, const TrainingSummary& t) {
 void write(TraceWriter& w, std::size_t pid, const Result& r) {
   w.process(pid, r.variant.empty() ? r.system : r.system + " " + r.variant);
   if (r.training) return write_passes(w, pid, *r.training);
-  w.lane(pid, cluster::kComputeStream, "operators");
-  std::set<std::uint8_t> used;
-  for (const cluster::OperatorSpan& s : r.schedule.spans) used.insert(s.stream);
-  for (const std::uint8_t s : used)
-    if (s != cluster::kComputeStream)
+  w.lane(pid, kComputeStream, "operators");
+  std::set<std::uint32_t> used;
+  for (const Span& s : r.schedule.spans) used.insert(s.lane);
+  for (const std::uint32_t s : used)
+    if (s != kComputeStream)
       w.lane(pid, s, fmt::format("overlapped communication, {} group", kRankGroupNames[s - std::size_t{1}]));
   for (std::size_t e = 0; !r.engines.empty() && e < r.engine_names.size(); ++e)
-    w.lane(pid, cluster::kStreams + e, fmt::format("core 0: {}", r.engine_names[e]));
+    w.lane(pid, kStreams + e, fmt::format("core 0: {}", r.engine_names[e]));
 
   std::vector<std::string> names;
   for (const OperatorRow& row : r.operators) names.push_back(quoted(row.name));
   std::vector<double> first_begin(r.operators.size(), -1);
-  for (const cluster::OperatorSpan& s : r.schedule.spans) {
+  for (const Span& s : r.schedule.spans) {
     const std::size_t row = r.first_row[s.section] + s.index;
-    w.span(pid, static_cast<std::size_t>(s.stream), names[row], enum_name(r.operators[row].kind()),
-           s.begin.count(), s.end.count());
+    w.span(pid, s.lane, names[row], enum_name(r.operators[row].kind()), s.begin.count(), s.end.count());
     if (first_begin[row] < 0) first_begin[row] = s.begin.count();
   }
   for (const EngineTrace& t : r.engines) {  // inside an operator's first run; the launch comes before
     const double begin = first_begin[t.row] + r.operators[t.row].breakdown[Bound::Launch];
-    for (const chip::EngineSpan& s : t.spans)
-      w.span(pid, cluster::kStreams + static_cast<std::size_t>(s.engine), names[t.row], "engine",
-             begin + to_seconds(s.begin).count(), begin + to_seconds(s.end).count());
+    for (const Span& s : t.spans)
+      w.span(pid, kStreams + s.lane, names[t.row], "engine", begin + s.begin.count(), begin + s.end.count());
   }
 }
 

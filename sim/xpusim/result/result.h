@@ -4,14 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "xpusim/chip/kernel.h"
-#include "xpusim/cluster/goodput.h"
-#include "xpusim/cluster/pipeline.h"
-#include "xpusim/cluster/schedule.h"
 #include "xpusim/core/breakdown.h"
 #include "xpusim/operators/graph.h"
-#include "xpusim/ops/memory.h"
+#include "xpusim/result/goodput.h"
+#include "xpusim/result/memory.h"
+#include "xpusim/result/timeline.h"
 #include "xpusim/spec/accuracy.h"
+#include "xpusim/spec/chip.h"
 
 namespace xpusim::result {
 
@@ -41,7 +40,7 @@ struct ClassRow {
 
 struct EngineTrace {
   std::size_t row = 0;  ///< of operators
-  std::vector<chip::EngineSpan> spans;
+  std::vector<Span> spans;
 };
 
 /// A part of a training step's time.
@@ -54,12 +53,12 @@ struct Part {
 struct TrainingSummary {
   std::string stack, schedule;
   std::int64_t stages = 1, chunks = 1, micro_batch = 1, micro_batches = 1;
-  double mfu = 0;                        ///< model FLOP over total x peak; docs/model.md#training
-  double hfu = 0;                        ///< the same with what is recomputed
-  double bubble_fraction = 0;            ///< idle time over busy time, without what transfers add
-  std::vector<Part> parts;               ///< add up to total
-  cluster::PassTimes passes;             ///< seconds of one micro-batch on that stage, all its chunks
-  std::vector<cluster::PassSpan> spans;  ///< of all stages, when asked for
+  double mfu = 0;               ///< model FLOP over total x peak; docs/model.md#training
+  double hfu = 0;               ///< the same with what is recomputed
+  double bubble_fraction = 0;   ///< idle time over busy time, without what transfers add
+  std::vector<Part> parts;      ///< add up to total
+  PassTimes passes;             ///< seconds of one micro-batch on that stage, all its chunks
+  std::vector<PassSpan> spans;  ///< of all stages, when asked for
 };
 
 /// What is particular to a step of serving, or to many of them.
@@ -77,9 +76,9 @@ struct ServingSummary {
 
 /// What failures leave of a training job's time.
 struct FailureSummary {
-  cluster::FailingJob job;
-  cluster::Goodput goodput;  ///< in closed form
-  cluster::GoodputRun simulated;
+  FailingJob job;
+  Goodput goodput;  ///< in closed form
+  GoodputRun simulated;
   std::int64_t days = 0;  ///< that were simulated
 };
 
@@ -105,12 +104,12 @@ struct Result {
   std::optional<ServingSummary> serving;
   std::optional<FailureSummary> failures;
 
-  ops::MemoryUse memory;  ///< of the fullest rank
+  MemoryUse memory;  ///< of the fullest rank
   Bytes memory_capacity;
 
   std::vector<OperatorRow> operators;
   std::vector<ClassRow> classes;       ///< by falling time
-  cluster::Schedule schedule;          ///< span.section, span.index
+  Schedule schedule;                   ///< span.section, span.index
   std::vector<std::size_t> first_row;  ///< of each section in operators
   std::vector<EngineTrace> engines;    ///< of core 0, when asked for
   std::vector<std::string> engine_names;

@@ -2,8 +2,8 @@
 #include <cstddef>
 #include <functional>
 
-#include "xpusim/chip/kernel.h"
 #include "xpusim/spec/chip.h"
+#include "xpusim/spec/fidelity.h"
 #include "xpusim/spec/model.h"
 #include "xpusim/spec/scenario.h"
 #include "xpusim/spec/stack.h"
@@ -13,7 +13,7 @@
 namespace xpusim {
 
 struct Options {
-  chip::Fidelity fidelity = chip::Fidelity::Tile;
+  Fidelity fidelity = Fidelity::Tile;
   bool engine_spans =
       false;  ///< record the engines of core 0 (training: the pipeline's passes) for the trace
   bool checks_memory = true;  ///< training: refuse what does not fit (replays of runs that did are not asked)

@@ -3,6 +3,7 @@
 #include <set>
 #include <tuple>
 
+#include "xpusim/chip/kernel.h"
 #include "xpusim/network/collective.h"
 #include "xpusim/result/result.h"
 #include "xpusim/step/request.h"

@@ -225,12 +225,12 @@ double copy_before(const network::Call& asked, const network::Call& call, const 
   return rate > 0 ? d(asked.size.count()) / rate : 0;
 }
 
-Sample sample_of(const MeasuredCall& m, const SystemSpec& system, chip::Fidelity fidelity) {
+Sample sample_of(const MeasuredCall& m, const SystemSpec& system, Fidelity fidelity) {
   const network::Call asked = as_measured(m, system);
   network::Call call = within_limits(asked, system);
   call.size = Bytes(call.size.count() * m.in_flight);
   const network::CollectiveTime t =
-      fidelity == chip::Fidelity::Tile ? network::execute(call, system) : network::bound(call, system);
+      fidelity == Fidelity::Tile ? network::execute(call, system) : network::bound(call, system);
   Sample s;
   s.line = m.line;
   s.label = label_of(asked);
@@ -247,7 +247,7 @@ Sample sample_of(const MeasuredCall& m, const SystemSpec& system, chip::Fidelity
 
 }  // namespace
 
-SetReport replay(const MeasuredCalls& set, const SystemSpec& system, chip::Fidelity fidelity,
+SetReport replay(const MeasuredCalls& set, const SystemSpec& system, Fidelity fidelity,
                  const Progress& progress) {
   SetReport report{set.file, set.system, set.op, "", {}, {}, {}, {}};
   std::size_t done = 0;

@@ -32,6 +32,6 @@ struct MeasuredCalls {
 [[nodiscard]] MeasuredCalls interpret_collectives(const Csv&);
 
 /// Runs them on a system, which has the level inside its packages already.
-[[nodiscard]] SetReport replay(const MeasuredCalls&, const SystemSpec&, chip::Fidelity, const Progress& = {});
+[[nodiscard]] SetReport replay(const MeasuredCalls&, const SystemSpec&, Fidelity, const Progress& = {});
 
 }  // namespace xpusim::validation

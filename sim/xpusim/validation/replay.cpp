@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "xpusim/chip/kernel.h"
 #include "xpusim/core/error.h"
 
 namespace xpusim::validation {
@@ -16,7 +17,7 @@ std::string class_of(const Measurement& m) {
 /// Estimators for each way of launching and number of cores that a set's rows were measured with.
 class Estimators {
  public:
-  Estimators(const ChipSpec& chip, chip::Fidelity fidelity) : chip_(chip), fidelity_(fidelity) {}
+  Estimators(const ChipSpec& chip, Fidelity fidelity) : chip_(chip), fidelity_(fidelity) {}
   /// The kernels of a call, one after the other.
   Sample sample(const Measurement& m) {
     chip::Estimator& estimator = estimator_of(m);
@@ -45,7 +46,7 @@ class Estimators {
   }
 
   const ChipSpec& chip_;
-  chip::Fidelity fidelity_;
+  Fidelity fidelity_;
   std::map<std::pair<Launch, std::int64_t>, chip::Estimator> known_;
 };
 
@@ -98,8 +99,7 @@ std::size_t SetReport::skipped_rows() const {
   return sum;
 }
 
-SetReport replay(const MeasuredSet& set, const ChipSpec& chip, chip::Fidelity fidelity,
-                 const Progress& progress) {
+SetReport replay(const MeasuredSet& set, const ChipSpec& chip, Fidelity fidelity, const Progress& progress) {
   SetReport report{set.file, set.chip, set.op, chip.family, {}, {}, {}, {}};
   Estimators estimators(chip, fidelity);
   std::size_t done = 0;

@@ -4,9 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "xpusim/chip/kernel.h"
+#include "xpusim/core/breakdown.h"
 #include "xpusim/spec/accuracy.h"
 #include "xpusim/spec/chip.h"
+#include "xpusim/spec/fidelity.h"
 #include "xpusim/validation/measured_set.h"
 
 /// Runs measured sets through the model and says how far off it is.
@@ -44,6 +45,6 @@ struct SetReport {
 /// Called with (rows done, rows in all).
 using Progress = std::function<void(std::size_t, std::size_t)>;
 
-[[nodiscard]] SetReport replay(const MeasuredSet&, const ChipSpec&, chip::Fidelity, const Progress& = {});
+[[nodiscard]] SetReport replay(const MeasuredSet&, const ChipSpec&, Fidelity, const Progress& = {});
 
 }  // namespace xpusim::validation

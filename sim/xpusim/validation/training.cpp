@@ -292,7 +292,7 @@ Sample sample_of(const MeasuredRun& m, const StackSpec& stack, const result::Res
 
 }  // namespace
 
-SetReport replay(const MeasuredRuns& set, const Platforms& platforms, chip::Fidelity fidelity,
+SetReport replay(const MeasuredRuns& set, const Platforms& platforms, Fidelity fidelity,
                  const Progress& progress) {
   SetReport report{set.file, "", "training", "", {}, {}, {}, {}};
   Options options;

@@ -48,6 +48,6 @@ struct Platforms {
 [[nodiscard]] const StackSpec* stack_of(const MeasuredRun&, const std::string& family,
                                         const std::vector<StackSpec>&);
 
-[[nodiscard]] SetReport replay(const MeasuredRuns&, const Platforms&, chip::Fidelity, const Progress& = {});
+[[nodiscard]] SetReport replay(const MeasuredRuns&, const Platforms&, Fidelity, const Progress& = {});
 
 }  // namespace xpusim::validation

@@ -1,6 +1,6 @@
 #pragma once
 
-namespace xpusim::ops {
+namespace xpusim::result {
 
 /// Bytes that one rank holds. Formulas: docs/model.md#memory.
 struct MemoryUse {
@@ -12,4 +12,4 @@ struct MemoryUse {
   [[nodiscard]] double total() const { return weights + gradients + optimizer + kv_cache + activations; }
 };
 
-}  // namespace xpusim::ops
+}  // namespace xpusim::result
