@@ -15,6 +15,9 @@
 #include "xpusim/frontend/collectives.h"
 #include "xpusim/frontend/replays.h"
 #include "xpusim/frontend/runs.h"
+#include "xpusim/report/collectives.h"
+#include "xpusim/report/results.h"
+#include "xpusim/report/validation.h"
 #include "xpusim/result/version.h"
 
 namespace py = pybind11;
@@ -22,7 +25,7 @@ namespace py = pybind11;
 namespace xpusim::bindings {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using report::Json;
 using Texts = std::vector<std::string>;
 /// Called with (done, all); None: nobody is told.
 using Progress = std::optional<std::function<void(std::size_t, std::size_t)>>;
@@ -48,9 +51,8 @@ config::Overrides overrides_of(const Texts& texts) {
   return list;
 }
 
-chip::Fidelity fidelity_of(const std::string& name) {
-  for (std::size_t i = 0; i < chip::kFidelityNames.size(); ++i)
-    if (chip::kFidelityNames[i] == name) return static_cast<chip::Fidelity>(i);
+Fidelity fidelity_of(const std::string& name) {
+  if (const auto fidelity = enum_from<Fidelity>(name)) return *fidelity;
   throw ConfigError(Diagnostic{{"fidelity", 0, 0}, "", "no fidelity '" + name + "'", "bound or tile"});
 }
 
@@ -100,10 +102,10 @@ class Outcome {
   [[nodiscard]] double tokens_per_s() const { return result_.tokens_per_s(); }
   [[nodiscard]] std::string json() {
     if (result_.config.empty()) frontend::stamp(result_, config_());
-    return dump(result::to_json({result_}));
+    return dump(report::to_json({result_}));
   }
-  [[nodiscard]] std::string table() const { return result::to_table({result_}); }
-  [[nodiscard]] std::string trace() const { return result::to_chrome_trace({result_}); }
+  [[nodiscard]] std::string table() const { return report::to_table({result_}); }
+  [[nodiscard]] std::string trace() const { return report::to_chrome_trace({result_}); }
 
  private:
   result::Result result_;
@@ -222,18 +224,18 @@ class Library {
                                        const Texts& parameters, const Texts& beside, const Texts& changes,
                                        const std::string& fidelity) const {
     const frontend::CollectiveWords words{system, kind, parameters, beside};
-    const chip::Fidelity f = fidelity_of(fidelity);
+    const Fidelity f = fidelity_of(fidelity);
     const config::Overrides overrides = overrides_of(changes);
     const py::gil_scoped_release unlocked;
     const auto inputs = frontend::load_collective(library_, words, overrides);
-    Json results = Json::array({frontend::to_json(inputs.call, frontend::time_of(inputs, f))});
-    return dump(frontend::to_document(inputs, words, f, std::move(results)));
+    Json results = Json::array({report::to_json(inputs.call, frontend::time_of(inputs, f))});
+    return dump(report::to_document(inputs.system, f, hash_of(inputs, words, f), std::move(results)));
   }
 
   [[nodiscard]] std::string validate(const Texts& files, const std::string& chip, const Texts& changes,
                                      const std::string& fidelity, std::size_t worst,
                                      const Progress& progress) const {
-    const chip::Fidelity f = fidelity_of(fidelity);
+    const Fidelity f = fidelity_of(fidelity);
     const config::Overrides overrides = overrides_of(changes);
     const py::gil_scoped_release unlocked;
     std::vector<frontend::Replay> replays;
@@ -241,7 +243,7 @@ class Library {
       replays.push_back(frontend::load_replay(library_, file, chip, overrides, f));
     std::vector<validation::SetReport> reports;
     for (const frontend::Replay& replay : replays) reports.push_back(replay.run(polling(progress)));
-    return dump(validation::to_json(reports, worst));
+    return dump(report::to_json(reports, worst));
   }
 
  private:
@@ -260,7 +262,7 @@ class Library {
   [[nodiscard]] Json summary(const std::string& scenario, const config::Overrides& overrides,
                              const Options& options) const {
     const auto inputs = frontend::load_scenario(library_, scenario, "", overrides);
-    return result::to_summary(frontend::simulate(inputs, accuracy_, options));
+    return report::to_summary(frontend::simulate(inputs, accuracy_, options));
   }
 
   config::Library library_;

@@ -31,9 +31,11 @@ LAYERS = {
     "validation": "core spec operators graph mapping chip network cluster result step simulate",
     "frontend": "core spec config operators mapping chip network cluster result step simulate validation",
     "regression": "core spec operators config chip network result step simulate validation frontend",
+    "report": "core spec operators network result step validation regression",
     "app": "core spec config operators mapping des chip network cluster result step simulate validation "
-    "frontend regression",
-    "bindings": "core spec config operators chip network result step simulate validation frontend",
+    "frontend regression report",
+    "bindings": "core spec config operators chip network result step simulate validation frontend "
+    "report",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 
@@ -177,7 +179,7 @@ def self_test() -> None:
         "spec/chip.h": '#include "xpusim/core/units.h"\nint ascending = 0; void f() { pool.exit(1); }\n',
         "config/yaml.cpp": '#include <yaml-cpp/yaml.h>\n#include "xpusim/spec/chip.h"\n',
         "des/kernel.cpp": "#include <systemc>\n#include <tlm_utils/simple_target_socket.h>\n",
-        "result/write.cpp": 'void f(std::FILE* o) { fmt::print(o, "x"); std::fprintf(o, "y"); }\n',
+        "report/write.cpp": 'void f(std::FILE* o) { fmt::print(o, "x"); std::fprintf(o, "y"); }\n',
         "simulate.cpp": '#include "xpusim/simulate.h"\n#include "xpusim/result/result.h"\n',
         "app/main.cpp": '#include <iostream>\n#include <CLI/CLI.hpp>\n#include "xpusim/simulate.h"\n'
         "int main() { std::cout << 1; std::exit(2); }\n",
@@ -187,6 +189,7 @@ def self_test() -> None:
         "spec/a.h": ('  #  include "xpusim/config/yaml.h"\n', "spec must not include"),
         "chip/a.h": ('#include "xpusim/cluster/rank.h"\n', "chip must not include"),
         "result/a.h": ('#include "xpusim/chip/kernel.h"\n', "result must not include"),
+        "regression/a.h": ('#include "xpusim/report/table.h"\n', "regression must not include"),
         "simulate.h": ('#include "xpusim/config/yaml.h"\n', "simulate must not include"),
         "cluster/a.cpp": ("#include <systemc.h>\n", "SystemC belongs to des"),
         "app/a.cpp": ("#include <tlm>\n", "SystemC belongs to des"),

@@ -6,3 +6,4 @@ xpusim_add_test(
   LIBRARIES xpusim::simulate xpusim::config
   LABELS fast)
 xpusim_add_test(unit_result SOURCES result_test.cpp LIBRARIES xpusim::result LABELS fast)
+xpusim_add_test(unit_report SOURCES report_test.cpp LIBRARIES xpusim::report LABELS fast)

@@ -15,5 +15,5 @@ xpusim_add_test(
 xpusim_add_test(
   unit_regression
   SOURCES regression_test.cpp workers_test.cpp ${PROJECT_SOURCE_DIR}/sim/xpusim/app/workers.cpp
-  LIBRARIES xpusim::regression
+  LIBRARIES xpusim::report
   LABELS fast)

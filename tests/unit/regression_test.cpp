@@ -6,7 +6,7 @@
 
 #include "support/temporary_folder.h"
 #include "xpusim/core/error.h"
-#include "xpusim/regression/reports.h"
+#include "xpusim/report/comparison.h"
 
 /// Baselines survive being written and read, and a comparison says all that moved and nothing else.
 namespace xpusim::regression {
@@ -231,7 +231,7 @@ TEST(Comparison, SeesACaseThatNoLongerRuns) {
   c = {c.config, c.inputs, "needs 3 GiB more", "", {}, {}, {}};
   const Comparison all = compare(suite_of(now), before, now);
   EXPECT_EQ(all.cases.front().verdict, Verdict::Changed);
-  EXPECT_NE(to_text(all).find("needs 3 GiB more"), std::string::npos);
+  EXPECT_NE(report::to_text(all).find("needs 3 GiB more"), std::string::npos);
 }
 
 TEST(Comparison, NamesTheInputsThatChanged) {
@@ -272,7 +272,7 @@ Comparison moved() {
 }
 
 TEST(Reports, KeepTablesWhole) {
-  const std::string text = to_markdown(moved());
+  const std::string text = report::to_markdown(moved());
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     if (!line.starts_with("|")) continue;
@@ -286,23 +286,23 @@ TEST(Reports, KeepTablesWhole) {
 }
 
 TEST(Reports, EscapeXml) {
-  const std::string text = to_junit(moved());
+  const std::string text = report::to_junit(moved());
   EXPECT_NE(text.find("<testsuite name=\"a &amp; &lt;b&gt; &quot;c&quot; | d\""), std::string::npos) << text;
   EXPECT_NE(text.find("failures=\"2\""), std::string::npos) << text;
 }
 
 TEST(Reports, HaveTheShapesOfOtherTools) {
   const Comparison all = moved();
-  const auto history = to_github_benchmark(all);
+  const auto history = report::to_github_benchmark(all);
   ASSERT_TRUE(history.is_array());
   ASSERT_GE(history.size(), all.cases.size() - 1) << "one cannot run";
   for (const auto& one : history) {
     EXPECT_TRUE(one.at("name").is_string() && one.at("unit").is_string() && one.at("value").is_number());
     EXPECT_EQ(one.at("name").get<std::string>().find("bias"), std::string::npos) << "less is not better";
   }
-  const auto metrics = to_bencher(all);
+  const auto metrics = report::to_bencher(all);
   EXPECT_TRUE(metrics.at("more").at("time_us").at("value").is_number());
-  const auto json = to_json(all);
+  const auto json = report::to_json(all);
   EXPECT_EQ(json.at("schema"), "xpusim.check/1");
   EXPECT_EQ(json.at("same"), false);
   EXPECT_EQ(json.at("cases").size(), all.cases.size());

@@ -13,8 +13,8 @@
 #include "xpusim/app/progress.h"
 #include "xpusim/app/workers.h"
 #include "xpusim/core/error.h"
-#include "xpusim/regression/reports.h"
-#include "xpusim/result/result.h"
+#include "xpusim/report/comparison.h"
+#include "xpusim/report/file.h"
 #include "xpusim/result/version.h"
 
 namespace xpusim::app {
@@ -85,19 +85,16 @@ void note_seconds(regression::Comparison& all, const Suite& suite, const std::ve
   for (regression::CaseComparison& c : all.cases) c.seconds = seconds[c.id];  // 0: it is gone
 }
 
-std::string text_of(const nlohmann::ordered_json& j) {
-  return j.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
 void write_reports(const Common& c, const CheckArguments& a, const regression::Comparison& all) {
-  const auto write_json = [](const std::string& path, const nlohmann::ordered_json& j) {
-    if (!path.empty()) result::write_file(path, text_of(j));
+  const auto to = [](const std::string& path, const std::string& text) {
+    if (!path.empty()) report::write_file(path, text);
   };
-  if (!a.markdown.empty()) result::write_file(a.markdown, to_markdown(all));
-  if (!a.junit.empty()) result::write_file(a.junit, to_junit(all));
-  write_json(a.github_benchmark, to_github_benchmark(all));
-  write_json(a.bencher, to_bencher(all));
-  if (c.json != "-") write_json(c.json, to_json(all));
+  to(a.markdown, report::to_markdown(all));
+  to(a.junit, report::to_junit(all));
+  to(a.github_benchmark, report::text_of(report::to_github_benchmark(all)));
+  to(a.bencher, report::text_of(report::to_bencher(all)));
+  write(c.json, report::text_of(report::to_json(all)));
+  if (c.json != "-") std::cout << report::to_text(all);
 }
 
 /// The new baseline: what was run, and of a part of the suite the rest of the old one.
@@ -121,7 +118,7 @@ void update(const CheckArguments& a, const std::string& file, const std::optiona
       return;
     }
   }
-  result::write_file(file, to_text(next));
+  report::write_file(file, to_text(next));
   std::cout << fmt::format("{}: {} cases written\n", file, next.cases.size());
 }
 
@@ -143,10 +140,6 @@ bool check(const Common& c, const CheckArguments& a) {
   all.baseline = file;
   all.what_if = c.set;
   write_reports(c, a, all);
-  if (c.json == "-")
-    std::cout << text_of(to_json(all));
-  else
-    std::cout << to_text(all);
   if (a.update) update(a, file, whole, now);
   return a.update || all.same();
 }

@@ -14,6 +14,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
 #include "xpusim/frontend/runs.h"
+#include "xpusim/report/results.h"
 #include "xpusim/step/step.h"
 
 namespace xpusim::app {
@@ -35,21 +36,12 @@ bool takes_stdout(const Common& c) {
   return documents == 1;
 }
 
-void write(const std::string& path, const std::string& text) {
-  if (path == "-")
-    std::cout << text;
-  else
-    result::write_file(path, text);
-}
-
 void write_outputs(const Common& c, const Results& results) {
-  if (!takes_stdout(c)) std::cout << result::to_table(results);
+  if (!takes_stdout(c)) std::cout << report::to_table(results);
   for (const result::Result& r : results)
     for (const std::string& warning : r.warnings) fmt::print(stderr, "note: {}: {}\n", r.system, warning);
-  if (!c.json.empty())
-    write(c.json,
-          result::to_json(results).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
-  if (!c.trace.empty()) write(c.trace, result::to_chrome_trace(results));
+  if (!c.json.empty()) write(c.json, report::text_of(report::to_json(results)));
+  if (!c.trace.empty()) write(c.trace, report::to_chrome_trace(results));
 }
 
 /// The scenario's operators as a workload trace.
@@ -108,23 +100,6 @@ void print_headline(const Results& results) {
   std::cout << fmt::format("{} ({} fidelity)\n\n", results.front().workload, results.front().fidelity);
 }
 
-void print_candidates(const step::PlanSearch& s) {
-  std::cout << fmt::format("{} plans timed in closed form, {} refused; the best {}:\n\n", s.tried, s.refused,
-                           s.best.size())
-            << fmt::format("{:>4} {:>4} {:>4} {:>4} {:>4} {:>6} {:>6} {:>10} {:>10} {:>12} {:>7}\n", "tp",
-                           "cp", "pp", "vpp", "ep", "dp", "micro", "bound [s]", "step [s]", "memory [GiB]",
-                           "MFU");
-  for (const step::PlanCandidate& p : s.best) {
-    const result::Result& r = *p.played;
-    std::cout << fmt::format(
-        "{:>4} {:>4} {:>4} {:>4} {:>4} {:>6} {:>6} {:>10.4g} {:>10.4g} {:>12.1f} {:>5.1f} %\n",
-        r.groups.tensor, r.groups.context, r.groups.pipeline, r.training->chunks, r.groups.expert,
-        r.groups.data, p.micro_batch, p.bound.count(), r.total.count(), r.memory.total() / 0x1p30,
-        100 * r.training->mfu);
-  }
-  std::cout << '\n';
-}
-
 /// The fastest plan of each column.
 void run_searched(const Common& c, const RunArguments& a) {
   constexpr std::size_t kConfirmed = 10;
@@ -136,7 +111,7 @@ void run_searched(const Common& c, const RunArguments& a) {
     auto inputs = frontend::load_scenario(library, a.workload, column.name, overrides_of(c, column));
     Options options{fidelity_of(c), !c.trace.empty(), true, {}};
     const step::PlanSearch search = frontend::search(inputs, kConfirmed, options);
-    if (prints_table) print_candidates(search);
+    if (prints_table) std::cout << report::to_table(search);
     results.push_back(frontend::simulate(inputs, library.accuracy(), options));
     frontend::stamp(results.back(), frontend::resolved(inputs));
     results.back().variant = column.variant;

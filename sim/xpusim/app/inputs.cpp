@@ -1,9 +1,11 @@
 #include "xpusim/app/inputs.h"
 
 #include <filesystem>
+#include <iostream>
 
 #include "xpusim/core/error.h"
 #include "xpusim/frontend/inputs.h"
+#include "xpusim/report/file.h"
 
 namespace xpusim::app {
 namespace fs = std::filesystem;
@@ -22,5 +24,12 @@ config::Overrides overrides_of(const Common& c) {
 }
 
 Fidelity fidelity_of(const Common& c) { return c.fidelity == "bound" ? Fidelity::Bound : Fidelity::Tile; }
+
+void write(const std::string& path, const std::string& text) {
+  if (path == "-")
+    std::cout << text;
+  else if (!path.empty())
+    report::write_file(path, text);
+}
 
 }  // namespace xpusim::app

@@ -6,8 +6,8 @@
 #include "xpusim/app/inputs.h"
 #include "xpusim/app/progress.h"
 #include "xpusim/frontend/replays.h"
-#include "xpusim/result/result.h"
-#include "xpusim/validation/report.h"
+#include "xpusim/report/file.h"
+#include "xpusim/report/validation.h"
 
 namespace xpusim::app {
 
@@ -21,14 +21,9 @@ void validate(const Common& c, const ValidateArguments& a) {
     Progress progress(a.files[i], "rows");
     reports.push_back(replays[i].run([&](std::size_t done, std::size_t all) { progress.show(done, all); }));
   }
-  const std::string json =
-      c.json.empty() ? std::string() : validation::to_json(reports, a.worst).dump(2) + "\n";
-  if (!a.html.empty()) result::write_file(a.html, validation::to_html(reports, a.worst));
-  if (c.json != "-") std::cout << validation::to_table(reports, a.worst);
-  if (c.json == "-")
-    std::cout << json;
-  else if (!c.json.empty())
-    result::write_file(c.json, json);
+  if (!a.html.empty()) report::write_file(a.html, report::to_html(reports, a.worst));
+  if (c.json != "-") std::cout << report::to_table(reports, a.worst);
+  write(c.json, report::text_of(report::to_json(reports, a.worst)));
 }
 
 }  // namespace xpusim::app

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "xpusim/config/describe.h"
 #include "xpusim/config/scalars.h"
@@ -16,8 +15,6 @@
 
 namespace xpusim::frontend {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// The parameters that words give.
 struct Parameters {
@@ -147,9 +144,6 @@ network::Call call_of(CollectiveKind kind, const Parameters& p) {
   return c;
 }
 
-double us(Seconds t) { return t.count() * 1e6; }
-double gb(BytesPerSecond r) { return r.count() / 1e9; }
-
 CollectiveKind read_kind(const std::string& text) {
   const auto kind = enum_from<CollectiveKind>(text);
   if (kind) return *kind;
@@ -215,42 +209,12 @@ network::CollectiveTime time_of(const CollectiveInputs& in, Fidelity fidelity) {
   return network::execute_together(all, in.system).front();
 }
 
-Json to_json(const network::Call& c, const network::CollectiveTime& t) {
-  Json loads = Json::array(), choices = Json::array();
-  for (const network::LevelLoad& l : t.loads)
-    loads.push_back({{"level", l.level}, {"bytes", l.bytes}, {"busy_us", us(l.busy)}});
-  for (const network::Choice& choice : t.choices)
-    choices.push_back({{"algorithm", enum_name(choice.algorithm)},
-                       {"protocol", choice.protocol},
-                       {"plane", choice.plane},
-                       {"bound_us", us(choice.total)}});
-  return {{"op", enum_name(c.kind)},
-          {"ranks", c.group.ranks},
-          {"size_bytes", c.size.count()},
-          {"time_us", us(t.total)},
-          {"algorithm_bandwidth_gb_s", gb(t.algorithm_bandwidth)},
-          {"bus_bandwidth_gb_s", gb(t.bus_bandwidth)},
-          {"algorithm", enum_name(t.algorithm)},
-          {"protocol", t.protocol},
-          {"library", t.library},
-          {"plane", t.plane},
-          {"level", t.level},
-          {"latency_us", us(t.latency)},
-          {"levels", std::move(loads)},
-          {"busiest_link", t.busiest},
-          {"decisive_rank", t.decisive_rank},
-          {"weighed", std::move(choices)}};
-}
-
-Json to_document(const CollectiveInputs& in, const CollectiveWords& words, Fidelity fidelity, Json results) {
-  const std::string_view name = kFidelityNames[static_cast<std::size_t>(fidelity)];
+std::string hash_of(const CollectiveInputs& in, const CollectiveWords& words, Fidelity fidelity) {
   Hasher hasher;
-  hasher.add(in.config).add(name).add(result::version()).add(words.kind);
+  hasher.add(in.config).add(enum_name(fidelity)).add(result::version()).add(words.kind);
   for (const std::string& word : words.parameters) hasher.add(word);
   for (const std::string& other : words.beside) hasher.add(other);
-  return {{"schema", "xpusim.collective/1"}, {"version", result::version()},
-          {"system", in.system.id},          {"fidelity", name},
-          {"config_hash", hasher.hex()},     {"results", std::move(results)}};
+  return hasher.hex();
 }
 
 }  // namespace xpusim::frontend

@@ -1,5 +1,4 @@
 #pragma once
-#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -30,9 +29,7 @@ struct CollectiveInputs {
 
 [[nodiscard]] network::CollectiveTime time_of(const CollectiveInputs&, Fidelity);
 
-[[nodiscard]] nlohmann::ordered_json to_json(const network::Call&, const network::CollectiveTime&);
-/// {"schema": "xpusim.collective/1", ..., "results": [...]}, with the hash of inputs, words and version.
-[[nodiscard]] nlohmann::ordered_json to_document(const CollectiveInputs&, const CollectiveWords&, Fidelity,
-                                                 nlohmann::ordered_json results);
+/// Of inputs, words, fidelity and version.
+[[nodiscard]] std::string hash_of(const CollectiveInputs&, const CollectiveWords&, Fidelity);
 
 }  // namespace xpusim::frontend

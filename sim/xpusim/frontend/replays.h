@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "xpusim/config/library.h"
-#include "xpusim/validation/report.h"
+#include "xpusim/validation/replay.h"
 
 /// From a measured set's file to its replay.
 namespace xpusim::frontend {

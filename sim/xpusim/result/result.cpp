@@ -1,13 +1,6 @@
 #include "xpusim/result/result.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
-#include <fstream>
-#include <stdexcept>
-#include <system_error>
 
 #include "xpusim/result/version.h"
 
@@ -31,45 +24,6 @@ std::vector<ClassRow> by_class(const std::vector<OperatorRow>& operators) {
   std::stable_sort(classes.begin(), classes.end(),
                    [](const ClassRow& a, const ClassRow& b) { return a.time > b.time; });
   return classes;
-}
-
-namespace {
-
-[[noreturn]] void refuse_to_write(const std::string& path, const std::string& reason) {
-  throw std::runtime_error(path + ": cannot write the file (" + reason + ")");
-}
-
-/// Writes and closes; throws with the system's reason.
-void write_bytes(const std::string& path, const std::filesystem::path& file, const std::string& content) {
-  errno = 0;
-  std::ofstream out(file, std::ios::binary);
-  out << content;
-  out.close();
-  if (out) return;
-  const int reason = errno;
-  std::error_code none;
-  if (std::filesystem::is_regular_file(file, none)) std::filesystem::remove(file, none);
-  refuse_to_write(path, std::generic_category().message(reason == 0 ? EIO : reason));
-}
-
-}  // namespace
-
-void write_file(const std::string& path, const std::string& content) {
-  namespace fs = std::filesystem;
-  std::error_code failed;
-  fs::path target(path);
-  if (fs::is_symlink(target, failed)) target = fs::weakly_canonical(target, failed);  // the link stays
-  if (fs::is_directory(target, failed)) refuse_to_write(path, "it is a folder");
-  if (fs::exists(target, failed) && !fs::is_regular_file(target, failed))
-    return write_bytes(path, target, content);  // a device or pipe is never replaced
-  if (target.has_parent_path()) fs::create_directories(target.parent_path(), failed);
-  const fs::path partial = target.string() + ".partial." + std::to_string(::getpid());
-  write_bytes(path, partial, content);
-  fs::rename(partial, target, failed);
-  if (!failed) return;
-  const std::string reason = failed.message();
-  fs::remove(partial, failed);
-  refuse_to_write(path, reason);
 }
 
 }  // namespace xpusim::result

@@ -1,5 +1,4 @@
 #pragma once
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -82,7 +81,7 @@ struct FailureSummary {
   std::int64_t days = 0;  ///< that were simulated
 };
 
-/// The outcome of one workload on one system. Plain data: writers turn it into text, JSON, a trace.
+/// The outcome of one workload on one system. Plain data: report/ writes it.
 struct Result {
   std::string workload;
   std::string system, chip;
@@ -132,23 +131,5 @@ struct Result {
 /// and warns of operators outside the measured range. Errors of operators are taken to go the same way: bands
 /// add up.
 void apply_accuracy(Result&, const AccuracyTable&, const ChipSpec&);
-
-/// {"schema": "xpusim.result/1", "version": ..., "results": [...]}; numbers in SI base units with the unit in
-/// the key.
-[[nodiscard]] nlohmann::ordered_json to_json(const std::vector<Result>&);
-
-/// What a result comes to, without its operators: the members that are in its element of "results", too.
-[[nodiscard]] nlohmann::ordered_json to_summary(const Result&);
-
-/// Chrome trace event JSON: a process per result; a lane per stream, and one per engine of core 0 where
-/// recorded.
-[[nodiscard]] std::string to_chrome_trace(const std::vector<Result>&);
-
-/// Results side by side as a text table, with ratios to the first.
-[[nodiscard]] std::string to_table(const std::vector<Result>&);
-
-/// Writes a file under a temporary name and renames it, so that an interrupted run leaves no half of one.
-/// Creates missing folders. Throws std::runtime_error with the path and the reason.
-void write_file(const std::string& path, const std::string& content);
 
 }  // namespace xpusim::result

@@ -1,21 +1,17 @@
 #include <nlohmann/json.hpp>
 
 #include "xpusim/core/fields.h"
-#include "xpusim/result/result.h"
+#include "xpusim/report/results.h"
 #include "xpusim/result/version.h"
 
-namespace xpusim::result {
+namespace xpusim::report {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using result::OperatorRow;
+using result::Result;
 
-Json json_of(const Breakdown& b) {
-  Json j = Json::object();
-  for (std::size_t i = 0; i < kBounds; ++i) j[std::string(kBoundNames[i]) + "_s"] = b.seconds[i];
-  return j;
-}
-
-Json json_of(const std::optional<double>& x) { return x ? Json(*x) : Json(nullptr); }
+/// Seconds by cause.
+Json seconds_of(const Breakdown& b) { return by_cause(b, "_s", 1); }
 
 Json json_of(const OperatorRow& o) {
   return {{"section", o.section},
@@ -27,13 +23,13 @@ Json json_of(const OperatorRow& o) {
           {"hbm_bytes", o.hbm_bytes},
           {"clock_hz", o.clock.count()},
           {"detail", o.detail},
-          {"error_band_pct", json_of(o.band_pct)},
-          {"breakdown", json_of(o.breakdown)}};
+          {"error_band_pct", or_null(o.band_pct)},
+          {"breakdown", seconds_of(o.breakdown)}};
 }
 
-Json json_of(const Result& r, const TrainingSummary& t) {
+Json json_of(const Result& r, const result::TrainingSummary& t) {
   Json parts = Json::object();
-  for (const Part& p : t.parts) parts[p.name + "_s"] = p.time.count();
+  for (const result::Part& p : t.parts) parts[p.name + "_s"] = p.time.count();
   return {{"stack", t.stack},
           {"schedule", t.schedule},
           {"context_parallel", r.groups.context},
@@ -51,7 +47,7 @@ Json json_of(const Result& r, const TrainingSummary& t) {
           {"parts", std::move(parts)}};
 }
 
-Json json_of(const Result& r, const FailureSummary& f) {
+Json json_of(const Result& r, const result::FailureSummary& f) {
   return {{"mtbf_s", f.job.mtbf},
           {"checkpoint_interval_s", f.job.interval},
           {"checkpoint_write_s", f.job.write},
@@ -81,7 +77,7 @@ Json to_summary(const Result& r) {
             {"tensor_parallel", r.groups.tensor},
             {"data_parallel", r.groups.data},
             {"step_time_s", r.total.count()},
-            {"error_band_pct", json_of(r.band_pct)},
+            {"error_band_pct", or_null(r.band_pct)},
             {"error_band_evidence", r.band_evidence},
             {"tokens_per_step", r.tokens},
             {"tokens_per_s", r.tokens_per_s()},
@@ -89,8 +85,8 @@ Json to_summary(const Result& r) {
             {"flops_per_s_per_device", r.flops_per_s_per_device().count()},
             {"matrix_utilisation", r.matrix_utilisation},
             {"hbm_utilisation", r.hbm_utilisation},
-            {"bound_by", kBoundNames[static_cast<std::size_t>(r.breakdown.largest())]},
-            {"breakdown", json_of(r.breakdown)}};
+            {"bound_by", largest(r.breakdown)},
+            {"breakdown", seconds_of(r.breakdown)}};
   if (r.training) j["training"] = json_of(r, *r.training);
   if (r.failures) j["failures"] = json_of(r, *r.failures);
   j["memory"] = {{"capacity_bytes", r.memory_capacity.count()}, {"total_bytes", r.memory.total()},
@@ -105,12 +101,12 @@ namespace {
 Json json_of(const Result& r) {
   Json j = to_summary(r);
   j["classes"] = Json::array();
-  for (const ClassRow& c : r.classes)
+  for (const result::ClassRow& c : r.classes)
     j["classes"].push_back({{"op", enum_name(c.kind)},
                             {"count", c.count},
                             {"time_s", c.time.count()},
-                            {"error_band_pct", json_of(c.band_pct)},
-                            {"breakdown", json_of(c.breakdown)}});
+                            {"error_band_pct", or_null(c.band_pct)},
+                            {"breakdown", seconds_of(c.breakdown)}});
   j["operators"] = Json::array();
   for (const OperatorRow& o : r.operators) j["operators"].push_back(json_of(o));
   j["warnings"] = r.warnings;
@@ -122,9 +118,9 @@ Json json_of(const Result& r) {
 }  // namespace
 
 Json to_json(const std::vector<Result>& results) {
-  Json j = {{"schema", "xpusim.result/1"}, {"version", version()}, {"results", Json::array()}};
+  Json j = {{"schema", "xpusim.result/1"}, {"version", result::version()}, {"results", Json::array()}};
   for (const Result& r : results) j["results"].push_back(json_of(r));
   return j;
 }
 
-}  // namespace xpusim::result
+}  // namespace xpusim::report

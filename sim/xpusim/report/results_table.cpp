@@ -1,46 +1,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <functional>
 
 #include "xpusim/core/fields.h"
-#include "xpusim/result/result.h"
+#include "xpusim/report/results.h"
+#include "xpusim/report/table.h"
 
-namespace xpusim::result {
+namespace xpusim::report {
 namespace {
 
-/// Rows of cells, first column left, the others right.
-class Table {
- public:
-  void row(std::vector<std::string> cells) { rows_.push_back(std::move(cells)); }
-  void line() { rows_.emplace_back(); }
-  [[nodiscard]] std::string text() const {
-    std::vector<std::size_t> width;
-    for (const auto& cells : rows_) {
-      width.resize(std::max(width.size(), cells.size()));
-      for (std::size_t i = 0; i < cells.size(); ++i) width[i] = std::max(width[i], cells[i].size());
-    }
-    std::string out;
-    for (const auto& cells : rows_) {
-      std::string text;
-      for (std::size_t i = 0; i < cells.size(); ++i)
-        text +=
-            i == 0 ? fmt::format("{:<{}}", cells[i], width[i]) : fmt::format("  {:>{}}", cells[i], width[i]);
-      if (cells.empty()) {
-        std::size_t total = 0;
-        for (std::size_t i = 0; i < width.size(); ++i) total += width[i] + (i == 0 ? 0 : 2);
-        text = std::string(total, '-');
-      }
-      out += text.substr(0, text.find_last_not_of(' ') + 1) + '\n';
-    }
-    return out;
-  }
-
- private:
-  std::vector<std::vector<std::string>> rows_;
-};
-
+using result::ClassRow;
+using result::FailureSummary;
+using result::Part;
+using result::Result;
 using Cell = std::function<std::string(const Result&)>;
 
 class Comparison {
@@ -56,15 +29,6 @@ class Comparison {
  private:
   const std::vector<Result>& results_;
 };
-
-std::string number(double x) {
-  const double a = std::abs(x);
-  if (x == 0) return "0";
-  if (a >= 1000) return fmt::format("{:.0f}", x);
-  if (a >= 100) return fmt::format("{:.1f}", x);
-  if (a >= 1) return fmt::format("{:.2f}", x);
-  return fmt::format("{:.3g}", x);
-}
 
 /// The scale in which the totals read well, and its name.
 std::pair<double, std::string_view> time_unit(const std::vector<Result>& results) {
@@ -125,15 +89,12 @@ void add_speed(Comparison& c, const std::vector<Result>& results) {
     });
   c.row("TFLOP/s per device",
         [](const Result& r) { return number(r.flops_per_s_per_device().count() / 1e12); });
-  c.row("matrix utilisation",
-        [](const Result& r) { return fmt::format("{:.1f} %", 100 * r.matrix_utilisation); });
+  c.row("matrix utilisation", [](const Result& r) { return percent(r.matrix_utilisation); });
   if (first.training) {
-    c.row("MFU",
-          [](const Result& r) { return r.training ? fmt::format("{:.1f} %", 100 * r.training->mfu) : "-"; });
-    c.row("HFU",
-          [](const Result& r) { return r.training ? fmt::format("{:.1f} %", 100 * r.training->hfu) : "-"; });
+    c.row("MFU", [](const Result& r) { return r.training ? percent(r.training->mfu) : "-"; });
+    c.row("HFU", [](const Result& r) { return r.training ? percent(r.training->hfu) : "-"; });
   }
-  c.row("HBM utilisation", [](const Result& r) { return fmt::format("{:.1f} %", 100 * r.hbm_utilisation); });
+  c.row("HBM utilisation", [](const Result& r) { return percent(r.hbm_utilisation); });
   if (first.memory.total() > 0)
     c.row("memory per device [GiB]", [](const Result& r) {
       return fmt::format("{:.1f} of {:.0f}", r.memory.total() / 0x1p30,
@@ -144,9 +105,8 @@ void add_speed(Comparison& c, const std::vector<Result>& results) {
 void add_breakdown(Comparison& c, const std::vector<Result>& results) {
   const auto [scale, unit] = time_unit(results);
   c.table.line();
-  c.row(fmt::format("where the time goes [{}]", unit), [](const Result& r) {
-    return fmt::format("most: {}", kBoundNames[static_cast<std::size_t>(r.breakdown.largest())]);
-  });
+  c.row(fmt::format("where the time goes [{}]", unit),
+        [](const Result& r) { return fmt::format("most: {}", largest(r.breakdown)); });
   for (std::size_t i = 0; i < kBounds; ++i) {
     if (std::all_of(results.begin(), results.end(),
                     [i](const Result& r) { return r.breakdown.seconds[i] <= 0; }))
@@ -185,10 +145,9 @@ void add_failures(Comparison& c) {
   const auto row = [&](const std::string& label, const auto& cell) {
     c.row(label, [cell](const Result& r) { return r.failures ? cell(r, *r.failures) : std::string("-"); });
   };
-  const auto percent = [](double x) { return fmt::format("{:.2f} %", 100 * x); };
   c.table.line();
   row("with failures: goodput",
-      [=](const Result&, const FailureSummary& f) { return percent(f.goodput.work); });
+      [](const Result&, const FailureSummary& f) { return percent(f.goodput.work, 2); });
   row("  tokens a day [G]", [](const Result& r, const FailureSummary& f) {
     return number(r.tokens_per_s() * f.goodput.work * 86400 * 1e-9);
   });
@@ -196,12 +155,12 @@ void add_failures(Comparison& c) {
   row("  checkpoint every [min]",
       [](const Result&, const FailureSummary& f) { return number(f.job.interval / 60); });
   row("  writing checkpoints",
-      [=](const Result&, const FailureSummary& f) { return percent(f.goodput.checkpoints); });
-  row("  work lost", [=](const Result&, const FailureSummary& f) { return percent(f.goodput.lost); });
-  row("  restarts", [=](const Result&, const FailureSummary& f) { return percent(f.goodput.restarts); });
-  row("  simulated goodput, worst and best day", [=](const Result&, const FailureSummary& f) {
-    return fmt::format("{}, {} to {}", percent(f.simulated.mean.work), percent(f.simulated.worst_day),
-                       percent(f.simulated.best_day));
+      [](const Result&, const FailureSummary& f) { return percent(f.goodput.checkpoints, 2); });
+  row("  work lost", [](const Result&, const FailureSummary& f) { return percent(f.goodput.lost, 2); });
+  row("  restarts", [](const Result&, const FailureSummary& f) { return percent(f.goodput.restarts, 2); });
+  row("  simulated goodput, worst and best day", [](const Result&, const FailureSummary& f) {
+    return fmt::format("{}, {} to {}", percent(f.simulated.mean.work, 2), percent(f.simulated.worst_day, 2),
+                       percent(f.simulated.best_day, 2));
   });
 }
 
@@ -215,8 +174,7 @@ void add_classes(Comparison& c, const std::vector<Result>& results) {
       const auto row = std::find_if(r.classes.begin(), r.classes.end(),
                                     [&](const ClassRow& x) { return x.kind == reference.kind; });
       if (row == r.classes.end()) return "-";
-      std::string cell = fmt::format("{}  {}", number(row->time.count() * scale),
-                                     kBoundNames[static_cast<std::size_t>(row->breakdown.largest())]);
+      std::string cell = fmt::format("{}  {}", number(row->time.count() * scale), largest(row->breakdown));
       if (r.band_pct) cell += fmt::format("  {:>7}", row->band_pct ? band(row->band_pct) : "");
       return cell;
     });
@@ -236,4 +194,21 @@ std::string to_table(const std::vector<Result>& results) {
   return c.table.text();
 }
 
-}  // namespace xpusim::result
+std::string to_table(const step::PlanSearch& s) {
+  Table t({4, 4, 4, 4, 4, 6, 6, 10, 10, 12, 7});
+  t.row({"tp", "cp", "pp", "vpp", "ep", "dp", "micro", "bound [s]", "step [s]", "memory [GiB]", "MFU"});
+  for (const step::PlanCandidate& p : s.best) {
+    const Result& r = *p.played;
+    std::vector<std::string> cells;
+    for (const std::int64_t n : {r.groups.tensor, r.groups.context, r.groups.pipeline, r.training->chunks,
+                                 r.groups.expert, r.groups.data, p.micro_batch})
+      cells.push_back(std::to_string(n));
+    for (const Seconds time : {p.bound, r.total}) cells.push_back(fmt::format("{:.4g}", time.count()));
+    cells.insert(cells.end(), {fixed(r.memory.total() / 0x1p30, 1), percent(r.training->mfu)});
+    t.row(std::move(cells));
+  }
+  return fmt::format("{} plans timed in closed form, {} refused; the best {}:\n\n{}\n", s.tried, s.refused,
+                     s.best.size(), t.text());
+}
+
+}  // namespace xpusim::report

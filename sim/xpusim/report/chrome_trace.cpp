@@ -1,17 +1,14 @@
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "xpusim/core/fields.h"
-#include "xpusim/result/result.h"
+#include "xpusim/report/results.h"
 
-namespace xpusim::result {
+namespace xpusim::report {
 namespace {
 
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
+using result::Result;
 
 /// Collects events; times are microseconds. Lanes (tid) never hold overlapping spans: Perfetto wants them
 /// nested.
@@ -43,11 +40,11 @@ class TraceWriter {
 };
 
 /// The pipeline of a training step: a lane per stage.
-void write_passes(TraceWriter& w, std::size_t pid, const TrainingSummary& t) {
+void write_passes(TraceWriter& w, std::size_t pid, const result::TrainingSummary& t) {
   for (std::int64_t s = 0; s < t.stages; ++s)
     w.lane(pid, static_cast<std::size_t>(s), fmt::format("stage {}", s));
-  for (const PassSpan& p : t.spans) {
-    const std::string_view kind = kPassKindNames[static_cast<std::size_t>(p.kind)];
+  for (const result::PassSpan& p : t.spans) {
+    const std::string_view kind = result::kPassKindNames[static_cast<std::size_t>(p.kind)];
     w.span(pid, static_cast<std::size_t>(p.stage),
            fmt::format("\"{} {}{}\"", kind, p.micro_batch,
                        t.chunks > 1 ? fmt::format(" chunk {}", p.virtual_stage / t.stages) : ""),
@@ -58,27 +55,28 @@ void write_passes(TraceWriter& w, std::size_t pid, const TrainingSummary& t) {
 void write(TraceWriter& w, std::size_t pid, const Result& r) {
   w.process(pid, r.variant.empty() ? r.system : r.system + " " + r.variant);
   if (r.training) return write_passes(w, pid, *r.training);
-  w.lane(pid, kComputeStream, "operators");
+  w.lane(pid, result::kComputeStream, "operators");
   std::set<std::uint32_t> used;
-  for (const Span& s : r.schedule.spans) used.insert(s.lane);
+  for (const result::Span& s : r.schedule.spans) used.insert(s.lane);
   for (const std::uint32_t s : used)
-    if (s != kComputeStream)
+    if (s != result::kComputeStream)
       w.lane(pid, s, fmt::format("overlapped communication, {} group", kRankGroupNames[s - std::size_t{1}]));
   for (std::size_t e = 0; !r.engines.empty() && e < r.engine_names.size(); ++e)
-    w.lane(pid, kStreams + e, fmt::format("core 0: {}", r.engine_names[e]));
+    w.lane(pid, result::kStreams + e, fmt::format("core 0: {}", r.engine_names[e]));
 
   std::vector<std::string> names;
-  for (const OperatorRow& row : r.operators) names.push_back(quoted(row.name));
+  for (const result::OperatorRow& row : r.operators) names.push_back(quoted(row.name));
   std::vector<double> first_begin(r.operators.size(), -1);
-  for (const Span& s : r.schedule.spans) {
+  for (const result::Span& s : r.schedule.spans) {
     const std::size_t row = r.first_row[s.section] + s.index;
     w.span(pid, s.lane, names[row], enum_name(r.operators[row].kind()), s.begin.count(), s.end.count());
     if (first_begin[row] < 0) first_begin[row] = s.begin.count();
   }
-  for (const EngineTrace& t : r.engines) {  // inside an operator's first run; the launch comes before
+  for (const result::EngineTrace& t : r.engines) {  // inside an operator's first run; the launch comes before
     const double begin = first_begin[t.row] + r.operators[t.row].breakdown[Bound::Launch];
-    for (const Span& s : t.spans)
-      w.span(pid, kStreams + s.lane, names[t.row], "engine", begin + s.begin.count(), begin + s.end.count());
+    for (const result::Span& s : t.spans)
+      w.span(pid, result::kStreams + s.lane, names[t.row], "engine", begin + s.begin.count(),
+             begin + s.end.count());
   }
 }
 
@@ -90,4 +88,4 @@ std::string to_chrome_trace(const std::vector<Result>& results) {
   return w.take();
 }
 
-}  // namespace xpusim::result
+}  // namespace xpusim::report

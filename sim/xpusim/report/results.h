@@ -1,0 +1,28 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "xpusim/report/format.h"
+#include "xpusim/result/result.h"
+#include "xpusim/step/search.h"
+
+namespace xpusim::report {
+
+/// {"schema": "xpusim.result/1", "version": ..., "results": [...]}; numbers in SI base units with the unit in
+/// the key.
+[[nodiscard]] Json to_json(const std::vector<result::Result>&);
+
+/// What a result comes to, without its operators: the members that are in its element of "results", too.
+[[nodiscard]] Json to_summary(const result::Result&);
+
+/// Chrome trace event JSON: a process per result; a lane per stream, and one per engine of core 0 where
+/// recorded.
+[[nodiscard]] std::string to_chrome_trace(const std::vector<result::Result>&);
+
+/// Results side by side as a text table, with ratios to the first.
+[[nodiscard]] std::string to_table(const std::vector<result::Result>&);
+
+/// The best plans, a line each.
+[[nodiscard]] std::string to_table(const step::PlanSearch&);
+
+}  // namespace xpusim::report
