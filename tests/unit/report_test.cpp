@@ -6,6 +6,7 @@
 
 #include "support/temporary_folder.h"
 #include "xpusim/report/file.h"
+#include "xpusim/report/plot.h"
 #include "xpusim/report/results.h"
 #include "xpusim/result/version.h"
 
@@ -46,6 +47,16 @@ TEST(Results, StandInAlignedColumns) {
   EXPECT_TRUE(head.ends_with("  short  a_longer_name")) << text;
   EXPECT_NE(text.find("\n" + std::string(head.size(), '-') + "\n"), std::string::npos) << text;
   EXPECT_NE(text.find("speed against the first"), std::string::npos);
+}
+
+TEST(Page, ShowsNamesAsTheyAre) {
+  const std::string bad = "<script>a & \"b\"</script>";
+  for (const bool compares : {false, true}) {
+    const std::string text = page(bad, Plot{{bad}, {bad}, {{bad, {{1, 2, bad}}}}, compares});
+    EXPECT_EQ(text.find("<script>"), std::string::npos) << text;
+    EXPECT_EQ(text.find("a & "), std::string::npos) << text;
+    EXPECT_EQ(text.find("\"b\""), std::string::npos) << text;
+  }
 }
 
 TEST(WriteFile, ReplacesAFileAndCreatesFolders) {

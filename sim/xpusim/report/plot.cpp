@@ -57,7 +57,7 @@ std::string line(double x1, double y1, double x2, double y2, const char* style) 
                      style);
 }
 std::string text(double x, double y, const char* anchor, const std::string& words) {
-  return fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='{}'>{}</text>", x, y, anchor, words);
+  return fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='{}'>{}</text>", x, y, anchor, escaped(words));
 }
 
 std::string grid(const Scale& x, const Scale& y) {
@@ -82,8 +82,8 @@ std::string drawn(const Series& s, const char* colour, const Scale& x, const Sca
     curve += fmt::format("{}{:.1f},{:.1f}", curve.empty() ? "" : " ", x.at(p.x), y.at(p.y));
     const std::string values =
         fmt::format("{}{}{}: {:.4g}, ", s.name, s.name.empty() ? "" : ", ", value_text(x.axis, p.x), p.y);
-    dots += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' {} fill='{}'><title>{}{}</title></circle>",
-                        x.at(p.x), y.at(p.y), look, colour, as_cloud ? "" : values, p.label);
+    dots += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' {} fill='{}'><title>{}</title></circle>", x.at(p.x),
+                        y.at(p.y), look, colour, escaped((as_cloud ? "" : values) + p.label));
   }
   return as_cloud ? dots : fmt::format("<polyline points='{}' stroke='{}'/>{}", curve, colour, dots);
 }
@@ -97,7 +97,7 @@ std::string svg(const Plot& p) {
   const Scale x = scale_of(p.x, xs, kMargin, width - kMargin / 2);
   const Scale y = scale_of(p.y, ys, kHeight - kMargin, kMargin / 2);
   std::string svg = fmt::format("<svg width='{}' height='{}' role='img' aria-label=\"{} over {}\">", width,
-                                kHeight, p.y.name, p.x.name) +
+                                kHeight, escaped(p.y.name), escaped(p.x.name)) +
                     grid(x, y);
   if (p.compares) svg += line(x.from, y.from, x.to, y.to, "equal");
   for (std::size_t i = 0; i < p.series.size(); ++i) svg += drawn(p.series[i], colour_of(i), x, y, p.compares);
@@ -111,15 +111,17 @@ std::string page(const std::string& title, const std::string& body) {
       "table{{border-collapse:collapse;margin:1em 0}}td,th{{padding:.15em .8em;text-align:right;"
       "border-bottom:1px solid #ddd}}td:nth-child(2),th:nth-child(2){{text-align:left}}svg{{font-size:11px}}"
       ".grid{{stroke:#e4e4e4}}.equal{{stroke:#222}}polyline{{fill:none}}</style><h1>{0}</h1>{1}</html>\n",
-      title, body);
+      escaped(title), body);
 }
 
 std::string page(const std::string& title, const Plot& p) {
   std::string legend;
   for (std::size_t i = 0; i < p.series.size(); ++i)
     if (!p.series[i].name.empty())
-      legend += fmt::format(" <span style='color:{}'>&#9679;</span> {}", colour_of(i), p.series[i].name);
-  return page(title, fmt::format("<p>{} over {}{}</p>", p.y.name, p.x.name, legend) + svg(p));
+      legend +=
+          fmt::format(" <span style='color:{}'>&#9679;</span> {}", colour_of(i), escaped(p.series[i].name));
+  return page(title,
+              fmt::format("<p>{} over {}{}</p>", escaped(p.y.name), escaped(p.x.name), legend) + svg(p));
 }
 
 }  // namespace xpusim::report

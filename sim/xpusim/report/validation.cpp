@@ -60,7 +60,7 @@ Plot plot_of(const std::vector<Sample>& samples) {
   for (std::size_t i = 0; i < samples.size(); i += samples.size() / kMostPoints + 1) {
     const Sample& s = samples[i];
     plot.series.front().points.push_back(
-        {s.measured_us, s.predicted_us, fmt::format("{}: {:+.1f} %", escaped(s.label), 100 * s.error())});
+        {s.measured_us, s.predicted_us, fmt::format("{}: {:+.1f} %", s.label, 100 * s.error())});
   }
   return plot;
 }
