@@ -121,6 +121,29 @@ TEST_P(Conservation, BothFidelitiesReportTheSameWork) {
   }
 }
 
+TEST_P(Conservation, ActivityIsTheWorkAtEitherFidelity) {
+  Random r = random(9);
+  Worst idle;
+  for (int i = 0; i < cases(50); ++i) {
+    const Sample s = random_sample(r, GetParam());
+    const Cost c = cost(s.op);
+    for (const Fidelity f : {Fidelity::Bound, Fidelity::Tile}) {
+      chip::Estimator e(s.chip, f, Launch::Graph);
+      const chip::KernelTime& t = e.time(s.op);
+      const result::Activity& a = *t.activity;
+      double flops = 0;
+      for (const auto& [dtype, n] : a.flops) flops += n;
+      EXPECT_LE(off(flops, c.matrix_flops.count()), 1e-9) << s.text();
+      EXPECT_EQ(a.vector_ops + a.special_ops, c.vector_ops + c.special_ops) << s.text();
+      EXPECT_LE(off(a.l2_read_bytes + a.l2_write_bytes, t.l2_bytes), 1e-9) << s.text();
+      EXPECT_LE(off(a.hbm_read_bytes + a.hbm_write_bytes, t.hbm_bytes), 1e-9) << s.text();
+      EXPECT_GE(std::min(a.hbm_read_bytes, a.hbm_write_bytes), -1e-9 * t.hbm_bytes) << s.text();
+      for (const double seconds : a.busy_s) idle.see(seconds / t.total.count() - 1, s.text());
+    }
+  }
+  expect_at_most(idle, 1e-6);
+}
+
 INSTANTIATE_TEST_SUITE_P(Laws, Conservation, testing::ValuesIn(kClasses), class_name);
 
 }  // namespace

@@ -27,6 +27,25 @@ TEST(Classes, AddUpOperatorsByFallingTime) {
   EXPECT_EQ(classes[1].breakdown.total(), 2.5);
 }
 
+TEST(Result, CountsTheActivityOfAllRuns) {
+  Activity product, sum, exchange;
+  product.flops = {{Dtype::Fp8, 5}};
+  product.busy_s[1] = 0.5;
+  product.hbm_read_bytes = 7;
+  sum.hbm_read_bytes = 1;
+  exchange.network_bytes = {{"node", 4}};
+  Result r;
+  r.operators = {row(GemmShape{}, 1, 3), row(kAdd, 1, 1), row(CollectiveShape{}, 1, 2), row(kAdd, 1, 1)};
+  r.operators[0].activity = std::make_shared<const Activity>(product);
+  r.operators[1].activity = std::make_shared<const Activity>(sum);
+  r.operators[2].activity = std::make_shared<const Activity>(exchange);
+  const Activity all = r.activity();
+  EXPECT_EQ(all.flops.at(Dtype::Fp8), 15);
+  EXPECT_EQ(all.busy_s[1], 1.5);
+  EXPECT_EQ(all.hbm_read_bytes, 22);
+  EXPECT_EQ(all.network_bytes.at("node"), 8);
+}
+
 TEST(Result, OfNoTimeHasNoSpeed) {
   const Result r;
   EXPECT_EQ(r.tokens_per_s(), 0);

@@ -271,6 +271,7 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   t.clock = clock;
   t.flops = all.flops;
   t.hbm_bytes = p.hbm_read_bytes + p.hbm_write_bytes;
+  t.hbm_write_bytes = p.hbm_write_bytes;
   t.l2_bytes = all.l2_read_bytes + all.l2_write_bytes;
   t.transactions = all.transactions;
   t.tiling = p.label;

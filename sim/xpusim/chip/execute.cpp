@@ -176,6 +176,7 @@ class Memory {
     l2_bytes_ += a.l2_bytes;
     if (a.write && a.hbm > 0) {
       hbm_bytes_ += a.hbm_bytes;
+      hbm_write_bytes_ += a.hbm_bytes;
       end = std::max(end, hbm_.reserve(start, a.hbm, now));
     }
     return end;
@@ -183,6 +184,7 @@ class Memory {
 
   [[nodiscard]] Time l2_latency() const { return l2_latency_; }
   [[nodiscard]] double hbm_bytes() const { return hbm_bytes_; }
+  [[nodiscard]] double hbm_write_bytes() const { return hbm_write_bytes_; }
   [[nodiscard]] double l2_bytes() const { return l2_bytes_; }
   [[nodiscard]] Time hbm_busy() const { return hbm_.busy(); }
   [[nodiscard]] Time l2_busy() const { return std::max(l2_reads_.busy(), l2_writes_.busy()); }
@@ -218,7 +220,7 @@ class Memory {
   std::array<std::vector<Line>, kMaxOperands> lines_;
   std::array<bool, kMaxOperands> resident_{};
   double filled_ = 0;
-  double hbm_bytes_ = 0, l2_bytes_ = 0;
+  double hbm_bytes_ = 0, hbm_write_bytes_ = 0, l2_bytes_ = 0;
 };
 
 /// What all cores share: the program, the memory, and the queue of blocks.
@@ -489,6 +491,7 @@ KernelTime execute(const TileProgram& p, const ChipSpec& chip, Hertz clock, Seco
   t.clock = clock;
   t.flops = all.flops;
   t.hbm_bytes = die.memory.hbm_bytes();
+  t.hbm_write_bytes = die.memory.hbm_write_bytes();
   t.l2_bytes = die.memory.l2_bytes();
   t.transactions = all.transactions;
   t.tiling = p.label;

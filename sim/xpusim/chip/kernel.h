@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "xpusim/core/units.h"
 #include "xpusim/mapping/tile_program.h"
 #include "xpusim/operators/operator.h"
+#include "xpusim/result/activity.h"
 #include "xpusim/result/timeline.h"
 #include "xpusim/spec/chip.h"
 #include "xpusim/spec/fidelity.h"
@@ -26,10 +28,12 @@ struct KernelTime {
   Hertz clock;
   Flops flops;           ///< useful matrix work
   double hbm_bytes = 0;  ///< read and written
+  double hbm_write_bytes = 0;
   double l2_bytes = 0;
   std::int64_t transactions = 0;
   std::string tiling;
-  std::vector<result::Span> spans;  ///< of the engines of core 0, by mapping::Engine; only when asked for
+  std::shared_ptr<const result::Activity> activity;  ///< when an operator is timed, not a program
+  std::vector<result::Span> spans;  ///< of the engines of core 0, by Engine; only when asked for
 };
 
 /// No schedule of the operator on this die can be faster: each resource needs its work over its rate, at

@@ -8,17 +8,16 @@
 #include <vector>
 
 #include "xpusim/core/units.h"
+#include "xpusim/result/activity.h"
 
 /// A TileProgram says what every core of one die does for one operator: blocks of work, cut into steps on the
 /// core's engines that wait for each other through counted buffers. It is pure data: it knows no clock and no
 /// time of day. chip/ gives it a time, by closed form (bound) or by execution on the event kernel (execute).
 namespace xpusim::mapping {
 
-/// In-order servers of one core.
-enum class Engine : std::uint8_t { CopyIn, Feed, Matrix, Vector, Store, VectorIn, VectorOut };
-inline constexpr std::size_t kEngines = 7;
-inline constexpr std::array<std::string_view, kEngines> kEngineNames = {
-    "copy_in", "operand_feed", "matrix", "vector", "store", "vector_in", "vector_out"};
+using result::Engine;
+using result::kEngineNames;
+using result::kEngines;
 
 enum class StepKind : std::uint8_t {
   Compute,  ///< only this core's engines matter

@@ -1,10 +1,12 @@
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "xpusim/core/units.h"
 #include "xpusim/operators/collective.h"
+#include "xpusim/result/activity.h"
 #include "xpusim/spec/system.h"
 
 /// How long a collective takes: what is asked (Call), and the answer (CollectiveTime).
@@ -82,11 +84,12 @@ struct CollectiveTime {
   std::string level;             ///< the outermost that carries it
   BytesPerSecond bus_bandwidth;  ///< nccl-tests' busbw
   BytesPerSecond algorithm_bandwidth;
-  Seconds latency;                  ///< part of total that does not grow with the message
-  std::vector<LevelLoad> loads;     ///< by level, innermost first
-  std::string busiest;              ///< link that decides
-  std::int64_t decisive_rank = -1;  ///< whose link it is
-  std::vector<Choice> choices;      ///< all that were weighed, fastest first
+  Seconds latency;                                   ///< part of total that does not grow with the message
+  std::vector<LevelLoad> loads;                      ///< by level, innermost first
+  std::shared_ptr<const result::Activity> activity;  ///< the same bytes
+  std::string busiest;                               ///< link that decides
+  std::int64_t decisive_rank = -1;                   ///< whose link it is
+  std::vector<Choice> choices;                       ///< all that were weighed, fastest first
 };
 
 /// Bytes that nccl-tests counts as moved over the bus, per byte of message.

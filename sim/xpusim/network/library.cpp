@@ -226,6 +226,9 @@ CollectiveTime describe_time(const Call& c, const SystemSpec& s, const std::vect
     latency += d(best.plan.phases[i].steps) * best.terms.latency[i];
   t.latency = Seconds(latency);
   t.loads = level_loads(best, topology);
+  result::Activity activity;
+  for (const LevelLoad& l : t.loads) activity.network_bytes[l.level] += l.bytes;
+  t.activity = std::make_shared<const result::Activity>(std::move(activity));
   if (!t.loads.empty()) t.level = t.loads.back().level;
   if (const Link* busiest = busiest_link(best); busiest != nullptr) {
     t.busiest = topology.name(*busiest);

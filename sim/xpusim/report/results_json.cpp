@@ -13,6 +13,22 @@ using result::Result;
 /// Seconds by cause.
 Json seconds_of(const Breakdown& b) { return by_cause(b, "_s", 1); }
 
+Json json_of(const result::Activity& a) {
+  Json flops = Json::object(), busy = Json::object();
+  for (const auto& [dtype, n] : a.flops) flops[std::string(name(dtype))] = n;
+  for (std::size_t e = 0; e < result::kEngines; ++e)
+    if (a.busy_s[e] > 0) busy[std::string(result::kEngineNames[e])] = a.busy_s[e];
+  return {{"flops", std::move(flops)},
+          {"vector_ops", a.vector_ops},
+          {"special_ops", a.special_ops},
+          {"l2_read_bytes", a.l2_read_bytes},
+          {"l2_write_bytes", a.l2_write_bytes},
+          {"hbm_read_bytes", a.hbm_read_bytes},
+          {"hbm_write_bytes", a.hbm_write_bytes},
+          {"network_bytes", a.network_bytes},
+          {"busy_s", std::move(busy)}};
+}
+
 Json json_of(const OperatorRow& o) {
   return {{"section", o.section},
           {"name", o.name},
@@ -100,6 +116,7 @@ namespace {
 
 Json json_of(const Result& r) {
   Json j = to_summary(r);
+  j["activity"] = json_of(r.activity());
   j["classes"] = Json::array();
   for (const result::ClassRow& c : r.classes)
     j["classes"].push_back({{"op", enum_name(c.kind)},

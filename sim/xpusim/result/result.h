@@ -1,10 +1,12 @@
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "xpusim/core/breakdown.h"
 #include "xpusim/operators/graph.h"
+#include "xpusim/result/activity.h"
 #include "xpusim/result/goodput.h"
 #include "xpusim/result/memory.h"
 #include "xpusim/result/timeline.h"
@@ -21,6 +23,7 @@ struct OperatorRow {
   Breakdown breakdown;
   Flops flops;
   double hbm_bytes = 0;
+  std::shared_ptr<const Activity> activity;  ///< of one run; equal operators share it
   Hertz clock;
   Operator op;
   std::optional<double> band_pct;  ///< nine of ten such kernels are off by less; nothing: never measured
@@ -117,6 +120,8 @@ struct Result {
   std::string config_hash;  ///< 64 bits, hexadecimal
   std::vector<std::string> warnings;
 
+  /// All runs of the operators.
+  [[nodiscard]] Activity activity() const;
   [[nodiscard]] double tokens_per_s() const { return total.count() > 0 ? tokens / total.count() : 0; }
   [[nodiscard]] double tokens_per_s_per_chip() const { return tokens_per_s() / static_cast<double>(chips); }
   [[nodiscard]] FlopsPerSecond flops_per_s_per_device() const {

@@ -55,6 +55,7 @@ result::OperatorRow OperatorTimer::row(const Operator& o, const RankGroups& grou
     const network::CollectiveTime& t = collective(o, group);
     row.time = t.total;
     row.breakdown[Bound::Communication] = t.total.count();
+    row.activity = t.activity;
     row.detail = fmt::format("{} {} on {}", enum_name(t.algorithm), t.protocol, t.level);
     return row;
   }
@@ -64,6 +65,7 @@ result::OperatorRow OperatorTimer::row(const Operator& o, const RankGroups& grou
   row.breakdown = t.breakdown;
   row.flops = t.flops;
   row.hbm_bytes = t.hbm_bytes;
+  row.activity = t.activity;
   row.clock = t.clock;
   row.detail = t.tiling;
   return row;
