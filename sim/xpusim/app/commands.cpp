@@ -53,47 +53,27 @@ void export_graph(const Common& c, const Request& q) {
                enum_name(q.scenario.launch));
 }
 
-config::Overrides overrides_of(const Common& c, const frontend::Column& column) {
-  config::Overrides overrides = app::overrides_of(c);
-  overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
-  return overrides;
-}
-
-result::Result run_scenario(const config::Library& library, const Common& c, const std::string& id,
-                            const frontend::Column& column) {
-  const auto inputs = frontend::load_scenario(library, id, column.name, overrides_of(c, column));
+template <class Inputs>
+result::Result run_inputs(const config::Library& library, const Common& c, const Inputs& inputs) {
   Progress progress(inputs.platform.system.value.id, "operators");
   result::Result r = frontend::simulate(inputs, library.accuracy(), options_of(c, progress));
   frontend::stamp(r, frontend::resolved(inputs));
-  if (!c.export_graph.empty()) export_graph(c, inputs.request());
   return r;
 }
 
-result::Result run_trace(const config::Library& library, const Common& c, const std::string& id,
-                         const frontend::Column& column) {
+result::Result run_column(const config::Library& library, const Common& c, const std::string& id,
+                          const frontend::Column& column) {
+  const config::Overrides overrides = overrides_of(c, column);
+  if (!frontend::is_trace(library, id)) {
+    const auto inputs = frontend::load_scenario(library, id, column.name, overrides);
+    result::Result r = run_inputs(library, c, inputs);
+    if (!c.export_graph.empty()) export_graph(c, inputs.request());
+    return r;
+  }
   if (!c.export_graph.empty())
     throw ConfigError(Diagnostic{
         {id, 0, 0}, "", "--export-graph writes a scenario's operators", "this is a trace already"});
-  const auto inputs = frontend::load_trace(library, id, column.name, overrides_of(c, column));
-  Progress progress(inputs.platform.system.value.id, "operators");
-  result::Result r = frontend::simulate(inputs, library.accuracy(), options_of(c, progress));
-  frontend::stamp(r, frontend::resolved(inputs));
-  return r;
-}
-
-Results run_columns(const Common& c, const RunArguments& a) {
-  const config::Library library = open_library(c.data);
-  const bool trace = frontend::is_trace(library, a.workload);
-  std::vector<frontend::Column> columns;
-  for (const std::string& text : a.on) columns.push_back(frontend::parse_column(text, "--on"));
-  if (columns.empty()) columns.emplace_back();
-  Results results;
-  for (const frontend::Column& column : columns) {
-    results.push_back(trace ? run_trace(library, c, a.workload, column)
-                            : run_scenario(library, c, a.workload, column));
-    results.back().variant = column.variant;
-  }
-  return results;
+  return run_inputs(library, c, frontend::load_trace(library, id, column.name, overrides));
 }
 
 void print_headline(const Results& results) {
@@ -106,8 +86,7 @@ void run_searched(const Common& c, const RunArguments& a) {
   const bool prints_table = !takes_stdout(c);
   const config::Library library = open_library(c.data);
   Results results;
-  for (const std::string& text : a.on.empty() ? std::vector<std::string>{""} : a.on) {
-    const frontend::Column column = text.empty() ? frontend::Column{} : frontend::parse_column(text, "--on");
+  for (const frontend::Column& column : columns_of(a.on)) {
     auto inputs = frontend::load_scenario(library, a.workload, column.name, overrides_of(c, column));
     Options options{fidelity_of(c), !c.trace.empty(), true, {}};
     const step::PlanSearch search = frontend::search(inputs, kConfirmed, options);
@@ -125,7 +104,12 @@ void run_searched(const Common& c, const RunArguments& a) {
 void run(const Common& c, const RunArguments& a) {
   const bool prints_table = !takes_stdout(c);
   if (a.automatic) return run_searched(c, a);
-  const Results results = run_columns(c, a);
+  const config::Library library = open_library(c.data);
+  Results results;
+  for (const frontend::Column& column : columns_of(a.on)) {
+    results.push_back(run_column(library, c, a.workload, column));
+    results.back().variant = column.variant;
+  }
   if (prints_table) print_headline(results);
   write_outputs(c, results);
 }

@@ -4,7 +4,6 @@
 #include <iostream>
 
 #include "xpusim/core/error.h"
-#include "xpusim/frontend/inputs.h"
 #include "xpusim/report/file.h"
 
 namespace xpusim::app {
@@ -17,9 +16,17 @@ config::Library open_library(const std::string& given) {
       given, {executable.parent_path() / ".." / "share" / "xpusim", XPUSIM_SOURCE_ROOT, XPUSIM_INSTALL_ROOT});
 }
 
-config::Overrides overrides_of(const Common& c) {
+std::vector<frontend::Column> columns_of(const std::vector<std::string>& on) {
+  std::vector<frontend::Column> columns;
+  for (const std::string& text : on) columns.push_back(frontend::parse_column(text, "--on"));
+  if (columns.empty()) columns.emplace_back();
+  return columns;
+}
+
+config::Overrides overrides_of(const Common& c, const frontend::Column& column) {
   config::Overrides list;
   for (const std::string& text : c.set) list.push_back(config::parse_override(text));
+  list.insert(list.end(), column.overrides.begin(), column.overrides.end());
   return list;
 }
 

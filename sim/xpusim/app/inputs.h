@@ -1,8 +1,9 @@
 #pragma once
 #include <string>
+#include <vector>
 
 #include "xpusim/app/commands.h"
-#include "xpusim/config/library.h"
+#include "xpusim/frontend/inputs.h"
 #include "xpusim/spec/fidelity.h"
 
 /// From command-line words to what the front end takes, and to the files that they name.
@@ -12,8 +13,11 @@ namespace xpusim::app {
 /// tree.
 [[nodiscard]] config::Library open_library(const std::string& given);
 
-/// The --set options, and the --fidelity.
-[[nodiscard]] config::Overrides overrides_of(const Common&);
+/// The columns that --on options give, at least one.
+[[nodiscard]] std::vector<frontend::Column> columns_of(const std::vector<std::string>& on);
+
+/// The --set options, with a column's, and the --fidelity.
+[[nodiscard]] config::Overrides overrides_of(const Common&, const frontend::Column& = {});
 [[nodiscard]] Fidelity fidelity_of(const Common&);
 
 /// To a file, or for "-" to stdout; for an empty path nowhere.

@@ -11,7 +11,7 @@
 #include "xpusim/core/text.h"
 #include "xpusim/frontend/scaling.h"
 #include "xpusim/report/file.h"
-#include "xpusim/report/scaling.h"
+#include "xpusim/report/results.h"
 
 namespace xpusim::app {
 namespace {
@@ -43,13 +43,8 @@ void scale(const Common& c, const ScaleArguments& a) {
   Options options;
   options.fidelity = fidelity_of(c);
   std::vector<result::ScaleCurve> curves;
-  std::vector<std::string> systems = a.on;
-  if (systems.empty()) systems.emplace_back();
-  for (const std::string& text : systems) {
-    const frontend::Column column = text.empty() ? frontend::Column{} : frontend::parse_column(text, "--on");
-    config::Overrides overrides = overrides_of(c);
-    overrides.insert(overrides.end(), column.overrides.begin(), column.overrides.end());
-    const auto inputs = frontend::load_scenario(library, a.scenario, column.name, overrides);
+  for (const frontend::Column& column : columns_of(a.on)) {
+    const auto inputs = frontend::load_scenario(library, a.scenario, column.name, overrides_of(c, column));
     curves.push_back(frontend::scale(inputs, chips, scaling, options));
   }
   if (c.json != "-")

@@ -1,5 +1,3 @@
-#include "xpusim/report/scaling.h"
-
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
