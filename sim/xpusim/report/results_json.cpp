@@ -56,10 +56,29 @@ Json json_of(const Result& r, const result::TrainingSummary& t) {
           {"micro_batches", t.micro_batches},
           {"mfu", t.mfu},
           {"hfu", t.hfu},
+          {"model_flops_per_s_per_device", t.model_rate.count()},
           {"bubble_fraction", t.bubble_fraction},
           {"forward_s", t.passes.forward},
           {"backward_s", t.passes.backward},
           {"weight_gradients_s", t.passes.weight},
+          {"parts", std::move(parts)}};
+}
+
+Json json_of(const Result& r, const result::ServingSummary& s) {
+  Json parts = Json::object();
+  for (const result::Part& p : s.parts) parts[p.name + "_s"] = p.time.count();
+  return {{"phase", s.phase},
+          {"context_parallel", r.groups.context},
+          {"pipeline_parallel", r.groups.pipeline},
+          {"expert_parallel", r.groups.expert},
+          {"micro_batches", s.micro_batches},
+          {"steps", s.steps},
+          {"samples", s.samples},
+          {"tokens_per_sequence", s.tokens_per_sequence},
+          {"ttft_s", s.ttft.count()},
+          {"tpot_s", s.tpot.count()},
+          {"dispatch_s", s.dispatch.count()},
+          {"combine_s", s.combine.count()},
           {"parts", std::move(parts)}};
 }
 
@@ -104,6 +123,7 @@ Json to_summary(const Result& r) {
             {"bound_by", largest(r.breakdown)},
             {"breakdown", seconds_of(r.breakdown)}};
   if (r.training) j["training"] = json_of(r, *r.training);
+  if (r.serving) j["serving"] = json_of(r, *r.serving);
   if (r.failures) j["failures"] = json_of(r, *r.failures);
   j["memory"] = {{"capacity_bytes", r.memory_capacity.count()}, {"total_bytes", r.memory.total()},
                  {"weights_bytes", r.memory.weights},           {"kv_cache_bytes", r.memory.kv_cache},

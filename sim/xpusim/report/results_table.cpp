@@ -78,6 +78,22 @@ std::string band(const std::optional<double>& percent) {
   return percent ? fmt::format("+-{:.0f} %", *percent) : "unknown";
 }
 
+void add_serving(Comparison& c) {
+  const auto milliseconds = [&](const std::string& label, Seconds result::ServingSummary::*of) {
+    if (c.any([&](R r) { return r.serving && ((*r.serving).*of).count() > 0; }))
+      c.row(label, [of](R r) { return r.serving ? number(((*r.serving).*of).count() * 1e3) : "-"; });
+  };
+  using result::ServingSummary;
+  milliseconds("time to first token [ms]", &ServingSummary::ttft);
+  milliseconds("time per output token [ms]", &ServingSummary::tpot);
+  milliseconds("dispatch to experts [ms]", &ServingSummary::dispatch);
+  milliseconds("combine from experts [ms]", &ServingSummary::combine);
+  if (c.any([](R r) { return r.serving && r.serving->samples > 0; }))
+    c.row("images or videos a minute", [](R r) {
+      return r.serving ? number(60 * d(r.serving->samples) / r.total.count()) : std::string("-");
+    });
+}
+
 void add_speed(Comparison& c) {
   R first = c.first();
   c.row(fmt::format("time [{}]", c.unit), [&](R r) { return number(r.total.count() * c.scale); });
@@ -92,7 +108,14 @@ void add_speed(Comparison& c) {
       if (r.total.count() <= 0) return std::string("-");
       return fmt::format("{:.2f}x", first.total / r.total * (first.tokens > 0 ? r.tokens / first.tokens : 1));
     });
-  c.row("TFLOP/s per device", [](R r) { return number(r.flops_per_s_per_device().count() / 1e12); });
+  if (first.serving) add_serving(c);
+  if (first.training) {
+    c.row("TFLOP/s per device, of the model",
+          [](R r) { return r.training ? number(r.training->model_rate.count() / 1e12) : "-"; });
+    c.row("  with what is recomputed", [](R r) { return number(r.flops_per_s_per_device().count() / 1e12); });
+  } else {
+    c.row("TFLOP/s per device", [](R r) { return number(r.flops_per_s_per_device().count() / 1e12); });
+  }
   c.row("matrix utilisation", [](R r) { return percent(r.matrix_utilisation); });
   if (first.training) {
     c.row("MFU", [](R r) { return r.training ? percent(r.training->mfu) : "-"; });

@@ -57,6 +57,7 @@ struct TrainingSummary {
   std::int64_t stages = 1, chunks = 1, micro_batch = 1, micro_batches = 1;
   double mfu = 0;               ///< model FLOP over total x peak; docs/model.md#training
   double hfu = 0;               ///< the same with what is recomputed
+  FlopsPerSecond model_rate;    ///< model FLOP over total, of one device: what training logs print
   double bubble_fraction = 0;   ///< idle time over busy time, without what transfers add
   std::vector<Part> parts;      ///< add up to total
   PassTimes passes;             ///< seconds of one micro-batch on that stage, all its chunks

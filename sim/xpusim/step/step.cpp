@@ -262,6 +262,7 @@ class Report {
                         d(s_.plan.groups.devices()) * r_.total.count();
     t.mfu = f.model / peak;  // the convention: 16-bit peak, also of 8-bit products
     t.hfu = (f.model + f.recomputed) / peak;
+    t.model_rate = FlopsPerSecond(f.model / d(s_.plan.groups.devices()) / r_.total.count());
     t.parts = std::move(parts_);
     return std::move(r_);
   }
