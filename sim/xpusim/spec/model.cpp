@@ -199,9 +199,9 @@ double expert_parameters(const ModelSpec& m) {
 
 double embedding_parameters(const ModelSpec& m) {
   const double table = d(m.vocab) * d(m.hidden);
-  if (m.patch > 0) return d(m.patch) * d(m.hidden) + table;
   const double learned_positions =
       m.position == PositionKind::Learned ? d(m.max_position) * d(m.hidden) : 0.0;
+  if (m.patch > 0) return d(m.patch) * d(m.hidden) + table + learned_positions;
   return table * (m.tie_embeddings ? 1 : 2) + learned_positions;
 }
 
