@@ -32,6 +32,7 @@ TEST(Corpus, HasAValidSeedOfEachKind) {
     EXPECT_FALSE(seed.empty()) << kind;
     EXPECT_NO_THROW(read_config_input(seed)) << kind;
   }
+  EXPECT_NO_THROW(read_config_input(read_text(kCorpus / "huggingface")));
 }
 
 }  // namespace

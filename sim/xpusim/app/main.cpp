@@ -6,6 +6,7 @@
 #include "xpusim/app/check.h"
 #include "xpusim/app/collective.h"
 #include "xpusim/app/commands.h"
+#include "xpusim/app/model.h"
 #include "xpusim/app/scale.h"
 #include "xpusim/app/validate.h"
 #include "xpusim/core/error.h"
@@ -165,6 +166,19 @@ void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
   });
 }
 
+void add_model(CLI::App& app, ModelArguments& a) {
+  CLI::App* model = app.add_subcommand("model", "models of other tools");
+  model->require_subcommand(1);
+  CLI::App* import =
+      model->add_subcommand("import", "print the model that a config.json of Hugging Face describes");
+  import->add_option("file", a.file, "the config.json")->required();
+  import->add_option("-o,--output", a.output, "write it to a file ID.yaml, or to stdout with -");
+  import->add_option("--id", a.id,
+                     "id of the model (default: as the output, the file or its folder is called)");
+  import->callback([&a] { model_import(a);
+});
+}  // namespace
+
 int run_command_line(int argc, char** argv) {
   CLI::App app("XPUSim: how fast an AI accelerator, and a system of them, runs a workload, and why",
                "xpusim");
@@ -179,6 +193,7 @@ int run_command_line(int argc, char** argv) {
   CollectiveArguments collective_arguments;
   ScaleArguments scale_arguments;
   CheckArguments check_arguments;
+  ModelArguments model_arguments;
   bool same = true;
   std::string list_kind;
   app.add_option("--data", common.data,
@@ -195,6 +210,7 @@ int run_command_line(int argc, char** argv) {
       ->check(CLI::IsMember({"chips", "systems", "stacks", "models", "scenarios", "traces", "suites"}));
   list_command->callback([&] { list(common, list_kind); });
   add_config(app, common, config_arguments);
+  add_model(app, model_arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "xpusim/config/describe.h"
+#include "xpusim/config/foreign.h"
 #include "xpusim/core/text.h"
 
 namespace xpusim::config {
@@ -78,7 +79,10 @@ Loaded<T> read(const Node& root, FileKind kind, const std::string& file, const C
   loaded.file = file;
   Reader reader(root, std::string(kind_name(kind)), provenance(kind));
   describe(reader, loaded.value);
-  if (reader.has_mistakes()) refuse_other_kind(root, kind);
+  if (reader.has_mistakes()) {
+    if (const auto foreign = recognise_file(file)) throw foreign_error(*foreign, file);
+    refuse_other_kind(root, kind);
+  }
   check(loaded.value, reader);
   reader.finish();
   loaded.leaves = reader.leaves();
@@ -347,6 +351,7 @@ std::optional<FileKind> file_kind(std::string_view name) {
 
 void require_map(const Node& root, FileKind kind, const std::string& file) {
   if (root.is_map()) return;
+  if (const auto foreign = recognise_file(file)) throw foreign_error(*foreign, file);
   const SourceLocation where = root.where.location();
   throw ConfigError(Diagnostic{where.file.empty() ? SourceLocation{file, 0, 0} : where, "",
                                fmt::format("expected a {} file: a map of keys", kind_name(kind)),

@@ -6,6 +6,8 @@
 #include <map>
 #include <mutex>
 
+#include "xpusim/config/foreign.h"
+#include "xpusim/config/huggingface.h"
 #include "xpusim/core/text.h"
 
 namespace xpusim::config {
@@ -29,10 +31,36 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
                       : fmt::format("did you mean '{}'? known: {}", near, join(names));
 }
 
+bool is_json(const std::string& file) { return file.ends_with(".json"); }
+
+/// All of the tree stands in that file, at no line: it was made of it.
+void set_file(Node& n, const Mark& where) {
+  n.where = where;
+  for (Node& item : n.items) set_file(item, where);
+  for (Entry& e : n.entries) {
+    e.where = where;
+    set_file(e.value, where);
+  }
+}
+
+/// The model of another tool's file, as a tree. One of XPUSim's own, written as JSON, has none of those keys.
+Node imported(const std::string& file) {
+  const std::string text = read_file(file);
+  const auto foreign = recognise(text, file);
+  if (foreign && !foreign->is_model) throw foreign_error(*foreign, file);
+  if (!foreign)
+    if (Node own = parse_yaml(text, file); own.find("layers") != nullptr && own.find("hidden") != nullptr)
+      return own;
+  Node node = parse_yaml(to_yaml(import_huggingface(text, file)), file);
+  set_file(node, {std::make_shared<const std::string>(file), 0, 0});
+  return node;
+}
+
 /// The file's tree over its base chain, which is a list of ids: of files beside it, else of the `shipped`
 /// folder.
 Node with_base(FileKind kind, const std::string& file, const fs::path& shipped,
                std::vector<std::string>& chain) {
+  if (kind == FileKind::Model && is_json(file)) return imported(file);
   Node node = read_yaml(file);
   require_map(node, kind, file);
   const auto entry =
@@ -112,7 +140,10 @@ Override parse_override(const std::string& text, const std::string& option) {
 }
 
 bool is_path(const std::string& id_or_path) {
-  return id_or_path.find('/') != std::string::npos || id_or_path.ends_with(".yaml");
+  constexpr std::array<std::string_view, 3> kEndings = {".yaml", ".yml", ".json"};
+  return id_or_path.find('/') != std::string::npos ||
+         std::any_of(kEndings.begin(), kEndings.end(),
+                     [&](std::string_view ending) { return id_or_path.ends_with(ending); });
 }
 
 class Library::Trees {
@@ -150,6 +181,8 @@ std::string Library::find(FileKind kind, const Reference& r) const {
   const fs::path path = root_ / folder(kind) / (r.id + ".yaml");
   if (fs::exists(path, none)) return path.lexically_normal().string();
   const bool named_by_file = !r.where.file.empty();
+  if (const auto foreign = recognise_file((fs::path(r.where.file).parent_path() / r.id).string()))
+    throw foreign_error(*foreign, r.id);
   throw ConfigError(Diagnostic{named_by_file ? r.where : SourceLocation{r.id, 0, 0}, r.leaf,
                                named_by_file ? fmt::format("no {} {}", kind_name(kind), in_quotes(r.id))
                                              : fmt::format("no such {}", kind_name(kind)),
@@ -158,9 +191,11 @@ std::string Library::find(FileKind kind, const Reference& r) const {
 
 std::string hint_of_id(const std::string& id, const std::vector<std::string>& known, const std::string& by) {
   std::error_code none;
-  const fs::path file = fs::path(by).parent_path() / (id + ".yaml");
+  const fs::path folder_path = fs::path(by).parent_path(), file = folder_path / (id + ".yaml");
   if (file != by && fs::exists(file, none))
     return fmt::format("a file is named by its path: {}.yaml", printable(id));
+  if (fs::is_regular_file(folder_path / id, none))
+    return fmt::format("a file is named by its path: ./{}", printable(id));
   return known.empty() ? "none is shipped; name a file by its path" : did_you_mean(id, known);
 }
 
@@ -190,7 +225,12 @@ Loaded<StackSpec> Library::stack(const Reference& r, const Overrides& o) const {
 }
 Loaded<ModelSpec> Library::model(const Reference& r, const Overrides& o) const {
   const std::string file = find(FileKind::Model, r);
-  return read_model(tree(FileKind::Model, file, o), file);
+  const Node root = tree(FileKind::Model, file, o);
+  if (!is_json(file)) return read_model(root, file);
+  const Node* id = root.find("id");  // of an imported model: as the importer says
+  Loaded<ModelSpec> loaded = read_model(root, id != nullptr ? id->text + ".yaml" : file);
+  loaded.file = file;
+  return loaded;
 }
 Loaded<ScenarioSpec> Library::scenario(const Reference& r, const Overrides& o) const {
   const std::string file = find(FileKind::Scenario, r);

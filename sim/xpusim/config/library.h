@@ -39,6 +39,7 @@ struct Reference {
 };
 
 /// A folder tree of configs and workloads. Files are named by id (the file's name without .yaml) or by path.
+/// A model may be a config.json of Hugging Face (config/huggingface.h).
 class Library {
  public:
   explicit Library(std::filesystem::path root) : root_(std::move(root)) {}
@@ -79,7 +80,7 @@ class Library {
 [[nodiscard]] std::string hint_of_id(const std::string& id, const std::vector<std::string>& known,
                                      const std::string& by);
 
-/// Is it written as the path of a file, not as an id?
+/// Is it written as the path of a file (with a slash, or an ending of YAML or JSON), not as an id?
 [[nodiscard]] bool is_path(const std::string& id_or_path);
 
 /// A file on its own: parsed, its base chain laid under it, read and checked as `kind`. Throws ConfigError.

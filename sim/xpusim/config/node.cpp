@@ -14,6 +14,8 @@
 #include <sstream>
 #include <utility>
 
+#include "xpusim/config/foreign.h"
+
 namespace xpusim::config {
 namespace {
 
@@ -202,7 +204,7 @@ Node parse_yaml(const std::string& text, const std::string& file_name) {
   return builder.take();
 }
 
-Node read_yaml(const std::string& path) {
+std::string read_file(const std::string& path) {
   const auto refuse = [&](const std::string& what, const std::string& hint) {
     throw ConfigError(Diagnostic{{path, 0, 0}, "", what, hint});
   };
@@ -217,7 +219,17 @@ Node read_yaml(const std::string& path) {
     in.read(chunk.data(), chunk.size());
     text.append(chunk.data(), static_cast<std::size_t>(in.gcount()));
   }
-  return parse_yaml(text, path);
+  return text;
+}
+
+Node read_yaml(const std::string& path) {
+  const std::string text = read_file(path);
+  try {
+    return parse_yaml(text, path);
+  } catch (const ConfigError&) {
+    if (const auto foreign = recognise(text, path)) throw foreign_error(*foreign, path);
+    throw;
+  }
 }
 
 void overlay(Node& under, const Node& over) {

@@ -48,6 +48,9 @@ inline constexpr int kMostDepth = 64;
 /// Parses one document. Throws ConfigError where it is not plain YAML: anchors, tags, several documents and
 /// deeper nesting than kMostDepth are refused.
 [[nodiscard]] Node parse_yaml(const std::string& text, const std::string& file_name);
+/// The text of a file; of one above kMostBytes a beginning that is above it too. Throws ConfigError.
+[[nodiscard]] std::string read_file(const std::string& path);
+/// Parses a file. A file of another tool is called so.
 [[nodiscard]] Node read_yaml(const std::string& path);
 
 /// Lays `over` over `under`: maps key by key; leaves ({value: ...}), lists and scalars as a whole.

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "xpusim/config/foreign.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
 
@@ -138,6 +139,8 @@ bool is_trace(const config::Library& library, const std::string& id_or_path) {
   if (contains(known)) return true;
   const auto scenarios = library.list(config::FileKind::Scenario);
   if (contains(scenarios)) return false;
+  if (const auto foreign = config::recognise_file(id_or_path))
+    throw config::foreign_error(*foreign, id_or_path);
   known.insert(known.begin(), scenarios.begin(), scenarios.end());
   const auto names = views(known);
   const auto near = nearest(id_or_path, names);
