@@ -45,6 +45,18 @@ std::string without_infinities(const std::string& text) {
   return out;
 }
 
+/// A whole number, also one that is written 4.0; beyond what a double counts: that limit, out of every range.
+std::optional<std::int64_t> whole_of(const nlohmann::json& value) {
+  constexpr double kExact = 0x1p53;
+  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(kExact))
+    return std::int64_t{1} << 53;
+  if (value.is_number_integer()) return value.get<std::int64_t>();
+  if (!value.is_number_float()) return std::nullopt;
+  const double real = value.get<double>();
+  if (real != std::floor(real)) return std::nullopt;
+  return static_cast<std::int64_t>(std::clamp(real, -kExact, kExact));
+}
+
 constexpr std::size_t kMostMistakes = 100;
 
 }  // namespace
@@ -107,14 +119,15 @@ void JsonKeys::scan(const std::string& text) {
       levels.pop_back();
     } else if (c == ':' && !levels.empty() && levels.size() <= 2 && levels.back().is_object) {
       levels.back().key = string;
-      const bool nested = levels.size() == 2;
-      if (nested && !levels.front().is_object) continue;
-      const std::string path = nested ? levels.front().key + "." + string : string;
-      if (!places_.emplace(path, begin).second && mistakes_.size() < kMostMistakes)
-        mistakes_.push_back(
-            {{file_, begin.line, begin.column}, printable(path), "duplicate key", "once each"});
+      if (levels.front().is_object)
+        note_key(levels.size() == 2 ? levels.front().key + "." + string : string, begin);
     }
   }
+}
+
+void JsonKeys::note_key(const std::string& path, Place at) {
+  if (!places_.emplace(path, at).second && mistakes_.size() < kMostMistakes)
+    mistakes_.push_back({{file_, at.line, at.column}, printable(path), "duplicate key", "once each"});
 }
 
 void JsonKeys::enter(std::string_view key) {
@@ -176,17 +189,6 @@ void JsonKeys::missing(Names names, std::string_view meaning) {
   const std::vector<std::string_view> others(names.begin() + 1, names.end());
   refuse(*names.begin(), "missing key",
          std::string(meaning) + (others.empty() ? "" : fmt::format("; also named {}", join(others))));
-}
-
-std::optional<std::int64_t> JsonKeys::whole_of(const Json& value) const {
-  constexpr double kExact = 0x1p53;
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() > static_cast<std::uint64_t>(kExact))
-    return std::int64_t{1} << 53;  // out of every range
-  if (value.is_number_integer()) return value.get<std::int64_t>();
-  if (!value.is_number_float()) return std::nullopt;
-  const double real = value.get<double>();
-  if (real != std::floor(real)) return std::nullopt;
-  return static_cast<std::int64_t>(std::clamp(real, -kExact, kExact));
 }
 
 std::optional<std::int64_t> JsonKeys::whole(Names names, std::string_view gives, std::int64_t low,

@@ -83,8 +83,8 @@ class JsonKeys {
   /// The first that is there, marked as used.
   Found take(Names, std::string_view gives);
   void refuse_value(const Found&, const std::string& expected);
-  std::optional<std::int64_t> whole_of(const Json&) const;
   void scan(const std::string& text);
+  void note_key(const std::string& path, Place at);
 
   std::string file_;
   Json root_;
