@@ -138,3 +138,29 @@ def test_a_quantity_is_its_number_times_its_unit(number: float, unit: str) -> No
 def test_no_text_is_a_quantity_by_accident(text: str) -> None:
     found = _core.quantity(text)
     assert found is None or any(c.isdigit() for c in text)
+
+
+def test_a_config_of_hugging_face_is_a_model(tmp_path: Path) -> None:
+    folder = tmp_path / "some-model"
+    folder.mkdir()
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "num_hidden_layers": 32,
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 128256,
+        "max_position_embeddings": 131072,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    model = xs.Model.load(folder / "config.json")
+    assert model["id"] == "some_model"
+    shipped = xs.Model.load("llama31_8b").data
+    named = {"id", "name", "source"}
+    assert {k: v for k, v in model.data.items() if k not in named} == {
+        k: v for k, v in shipped.items() if k not in named
+    }
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 0}))
+    with pytest.raises(xs.ConfigError, match="hidden_size: '0' is out of range"):
+        xs.Model.load(folder / "config.json")

@@ -8,7 +8,7 @@
 #include "xpusim/config/node.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
-#include "xpusim/result/result.h"
+#include "xpusim/report/file.h"
 
 namespace xpusim::app {
 
@@ -23,7 +23,7 @@ void model_import(const ModelArguments& a) {
   if (foreign && !foreign->is_model) throw config::foreign_error(*foreign, a.file);
   const std::string yaml = config::to_yaml(config::import_huggingface(text, a.file, stem));
   if (to_file)
-    result::write_file(a.output, yaml);
+    report::write_file(a.output, yaml);
   else
     std::cout << yaml;
 }

@@ -49,6 +49,7 @@ void Emitter::residual_backward(const std::string& name) {
 void Emitter::embedding_backward() {
   begin("embedding_backward", 1);
   gather("gather_embedding_gradient", false);
+  if (m_.patch > 0) return weight_gradient(patch_projection(), tokens_);
   rowwise("embed_backward", RowwiseKind::Embedding, tokens_, m_.hidden, Pass::Backward);
 }
 
@@ -88,6 +89,7 @@ void Emitter::layers_weight(const LayerType& type, std::int64_t count) {
 }
 
 void Emitter::layer_backward(const LayerType& type, bool with_weights) {
+  if (m_.parallel_block) return parallel_block_backward(with_weights);
   feed_forward_backward(type, with_weights);
   attention_backward(with_weights);
 }
@@ -159,6 +161,22 @@ void Emitter::feed_forward_weight(const LayerType& type) {
   if (type.experts) return experts_weight();
   weight_gradient(ffn_output(), tokens_);
   weight_gradient(ffn_input(), tokens_);
+}
+
+void Emitter::parallel_block_backward(bool with_weights) {
+  residual_backward("block_residual");
+  gather("gather_block_gradient", false);
+  for (const Projection& p : {attention_output(), ffn_output()}) {
+    input_gradient(p, tokens_);
+    if (with_weights) weight_gradient(p, tokens_);
+  }
+  activation("activation_backward", ffn_, Pass::Backward);
+  attention("attention_backward", Pass::Backward);
+  rope("rope_backward", Pass::Backward);
+  std::vector<Projection> inputs = attention_inputs();
+  inputs.push_back(ffn_input());
+  column_backward("block", inputs, with_weights);
+  norm("block_norm_backward", true, Pass::Backward);
 }
 
 // ---- experts

@@ -161,7 +161,7 @@ void Emitter::residual(const std::string& name) {
 void Emitter::embedding() {
   begin("embedding", 1);
   if (m_.patch > 0)
-    product({"embed", m_.hidden, m_.patch, true}, tokens_);
+    product(patch_projection(), tokens_);
   else
     rowwise("embed", RowwiseKind::Embedding, tokens_, m_.hidden);
   if (m_.position == PositionKind::Learned) rowwise("add_positions", RowwiseKind::Add, tokens_, m_.hidden);

@@ -86,6 +86,7 @@ class Emitter {
   void input_gradient(const Projection&, std::int64_t rows);
   void weight_gradient(const Projection&, std::int64_t rows);
   [[nodiscard]] Projection head_projection() const;
+  [[nodiscard]] Projection patch_projection() const { return {"embed", m_.hidden, m_.patch, true}; }
   [[nodiscard]] Projection router() const;
 
   // ---- norms and residuals
@@ -128,6 +129,7 @@ class Emitter {
   void activation(const std::string& name, std::int64_t cols, Pass);
   void feed_forward(const LayerType&);
   void parallel_block();
+  void parallel_block_backward(bool with_weights);
   void experts_forward();
   void routed_experts();
   void shared_experts();

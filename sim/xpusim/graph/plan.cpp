@@ -166,9 +166,7 @@ void check_trainable(const ModelSpec& m, const ScenarioSpec& s, Complaints& wron
   refuse(!m.attention_layers.empty(), "windowed and chunked attention");
   refuse(m.joint_text.has_value(), "a joint text");
   refuse(m.recommender.has_value(), "embedding tables");
-  refuse(m.parallel_block, "attention beside the feed-forward block");
   refuse(m.output_gate, "gated attention");
-  refuse(m.patch > 0, "patches");
   wrong.need_divides("parallelism.cp", s.parallelism.cp, s.sequence, "tokens of a sequence");
 }
 
