@@ -67,19 +67,19 @@ TEST_P(Conservation, EveryCandidateLoadsItsOperandsAtLeastOnce) {
       if (o.is<GemmShape>()) {
         const GemmShape& g = o.as<GemmShape>();
         const auto elements = [&](std::int64_t x) { return static_cast<double>(x * g.k * g.batch); };
-        see({"A"}, elements(g.m) * static_cast<double>(size_of(g.dtype)));
-        see({"B"}, elements(g.n) * static_cast<double>(size_of(g.b_is_weight ? g.weight_dtype : g.dtype)));
+        see({"A"}, elements(g.m) * size_of(g.dtype));
+        see({"B"}, elements(g.n) * size_of(g.b_is_weight ? g.weight_dtype : g.dtype));
       } else if (o.is<GroupedGemmShape>()) {
         const GroupedGemmShape& g = o.as<GroupedGemmShape>();
         const auto bytes = [&](std::int64_t rows, Dtype type) {
-          return static_cast<double>(rows * g.k * size_of(type));
+          return static_cast<double>(rows * g.k) * size_of(type);
         };
         see({"A"}, bytes(g.m, g.dtype));
         see({"B"}, bytes(g.active_groups() * g.n, g.weight_dtype));
       } else if (o.is<AttentionShape>()) {
         const AttentionShape& a = o.as<AttentionShape>();
         const auto elements = [&](std::int64_t extent) {
-          return static_cast<double>(a.batch * a.kv_heads * a.kv_len * extent * size_of(a.kv_dtype));
+          return static_cast<double>(a.batch * a.kv_heads * a.kv_len * extent) * size_of(a.kv_dtype);
         };
         const double keys = elements(a.head_dim), values = a.latent ? 0 : elements(a.value_extent());
         see({"K"}, keys);

@@ -103,6 +103,32 @@ TEST(Cost, OfAGemmCountsWeightsInTheirOwnType) {
   EXPECT_EQ(c.matrix_dtype, Dtype::Bf16);
 }
 
+TEST(Dtype, BlockFormatsCountTheirScales) {
+  EXPECT_EQ(size_of(Dtype::Bf16), 2);
+  EXPECT_EQ(size_of(Dtype::Fp8), 1);
+  EXPECT_EQ(size_of(Dtype::Int4), 0.5 + 2.0 / 128);
+  EXPECT_EQ(size_of(Dtype::Mxfp8), 1 + 1.0 / 32);
+  EXPECT_EQ(size_of(Dtype::Mxfp4), 0.5 + 1.0 / 32);
+  EXPECT_EQ(size_of(Dtype::Nvfp4), 0.5 + 1.0 / 16);
+  EXPECT_EQ(bare_size_of(Dtype::Nvfp4), 0.5);
+  const Cost c =
+      cost(gemm({.m = 16, .n = 64, .k = 128, .dtype = Dtype::Nvfp4, .weight_dtype = Dtype::Nvfp4}));
+  EXPECT_EQ(c.weight_bytes, 64 * 128 * 0.5625);
+  EXPECT_EQ(c.input_bytes, 16 * 128 * 0.5625);
+  EXPECT_EQ(c.output_bytes, 16 * 64 * 2);
+}
+
+TEST(Dtype, NarrowProductsAreOfAClassOfTheirOwn) {
+  const auto class_of = [](Dtype type, Dtype weight) {
+    return accuracy_class(gemm({.dtype = type, .weight_dtype = weight}));
+  };
+  EXPECT_EQ(class_of(Dtype::Fp8, Dtype::Fp8), "gemm 8-bit");
+  EXPECT_EQ(class_of(Dtype::Mxfp8, Dtype::Mxfp8), "gemm 8-bit, block scales");
+  EXPECT_EQ(class_of(Dtype::Nvfp4, Dtype::Nvfp4), "gemm 4-bit");
+  EXPECT_EQ(class_of(Dtype::Bf16, Dtype::Int4), "gemm 4-bit");
+  EXPECT_EQ(class_of(Dtype::Bf16, Dtype::Int8), "gemm 16-bit");
+}
+
 TEST(Cost, OfAGemmOfRotatedWeightsMayFindThemInL2) {
   const Cost c = cost(gemm({.m = 3, .n = 5, .k = 7, .weight_copies = 2}));
   EXPECT_EQ(c.weight_bytes, 0);

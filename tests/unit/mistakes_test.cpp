@@ -136,6 +136,13 @@ TEST_F(Mistakes, AWrongChoiceGetsTheNearestAndAll) {
             "test.yaml:10:12: model.ffn_gated: cannot read 'yes' (write true or false)");
 }
 
+TEST_F(Mistakes, AWordThatEndsSeveralChoicesGetsThese) {
+  EXPECT_EQ(in(FileKind::Scenario, replaced(kScenario, "{weights: bf16}", "{weights: fp4}")),
+            "test.yaml:7:22: scenario.precision.weights: cannot read 'fp4' (one of mxfp4, nvfp4)");
+  EXPECT_EQ(in(FileKind::Chip, kChip + "matrix:\n  flops_per_cycle:\n    fp4: 1\n"),
+            "test.yaml:6:5: chip.matrix.flops_per_cycle.fp4: unknown key (one of mxfp4, nvfp4)");
+}
+
 TEST_F(Mistakes, AnUnknownOperatorIsOneMistakeWhateverItsKeys) {
   EXPECT_EQ(
       in(FileKind::Trace, replaced(kTrace, "op: gemm, m", "op: matmul, mm")),

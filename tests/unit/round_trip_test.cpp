@@ -120,9 +120,10 @@ TEST(Schema, RequiresWhatTheReaderRequires) {
 
 TEST(Reference, ListsEveryKey) {
   const std::string text = reference();
-  for (const char* row : {"| `hbm.bandwidth` | bandwidth, e.g. 1.6 TB/s > 0 | **required** |",
-                          "| `sections[i].operators[i].name` | text | **required** |",
-                          "| `precision.weights` | fp32, tf32, fp16, bf16, fp8, int8 | `bf16` |"})
+  for (const char* row :
+       {"| `hbm.bandwidth` | bandwidth, e.g. 1.6 TB/s > 0 | **required** |",
+        "| `sections[i].operators[i].name` | text | **required** |",
+        "| `precision.weights` | fp32, tf32, fp16, bf16, fp8, int8, int4, mxfp8, mxfp4, nvfp4 | `bf16` |"})
     EXPECT_NE(text.find(row), std::string::npos) << row;
 }
 

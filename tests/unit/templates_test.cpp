@@ -126,6 +126,22 @@ TEST(Candidates, NeedAMatrixRate) {
   EXPECT_TRUE(says(text, "round has no fp8 matrix rate (it has bf16, int8)")) << text;
 }
 
+TEST(Candidates, OfBlockFormatsRunWhereTheEngineHasThem) {
+  const ChipSpec c = test::chip("b200_sxm");
+  EXPECT_EQ(matrix_rate(c, Dtype::Nvfp4), matrix_rate(c, Dtype::Mxfp4));
+  EXPECT_EQ(matrix_rate(c, Dtype::Mxfp8), matrix_rate(c, Dtype::Fp8));
+  for (const ChipSpec& chip : test::chips()) {
+    for (const Dtype type : {Dtype::Mxfp8, Dtype::Mxfp4, Dtype::Nvfp4}) {
+      Operator o = gemm(4096, 4096, 4096);
+      o.as<GemmShape>().dtype = o.as<GemmShape>().weight_dtype = type;
+      if (chip.matrix.flops_per_cycle.contains(type))
+        EXPECT_FALSE(candidates(o, chip).empty()) << chip.id << " " << name(type);
+      else
+        EXPECT_THROW(static_cast<void>(candidates(o, chip)), InfeasibleError) << chip.id << " " << name(type);
+    }
+  }
+}
+
 TEST(Candidates, SurviveAnyGranularity) {
   for (const std::int64_t grain : {1, 3, 7, 20, 48, 100, 256, 512, 1024}) {
     ChipSpec c = round_chip();

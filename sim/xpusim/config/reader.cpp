@@ -95,8 +95,17 @@ class KeyCollector : public Fields {
   void dictionary(const FieldInfo& info, const Dictionary&) override { keys.emplace_back(info.key); }
 };
 
+/// Of a word that is the end of several known ones, those: which is meant cannot be told.
+std::string endings(std::string_view word, std::span<const std::string_view> known) {
+  std::vector<std::string_view> list;
+  for (const std::string_view candidate : known)
+    if (candidate.ends_with(word)) list.push_back(candidate);
+  return list.size() > 1 && word.size() > 1 ? "one of " + join(list) : std::string();
+}
+
 std::string did_you_mean(std::string_view word, std::span<const std::string_view> known,
                          std::string_view otherwise) {
+  if (std::string several = endings(word, known); !several.empty()) return several;
   const auto near = nearest(word, known);
   return near.empty() ? fmt::format("{} {}", otherwise, join(known))
                       : fmt::format("did you mean '{}'?", near);
@@ -270,9 +279,12 @@ std::optional<ScalarValue> Reader::parse(const Node& node, const std::string& pa
   const auto value = value_of(node.text, s);
   if (!value) {
     std::string hint = expected(s);
-    if (s.type == ScalarType::Choice)
-      if (const auto near = nearest(node.text, s.choices); !near.empty())
+    if (s.type == ScalarType::Choice) {
+      if (std::string several = endings(node.text, s.choices); !several.empty())
+        hint = std::move(several);
+      else if (const auto near = nearest(node.text, s.choices); !near.empty())
         hint = fmt::format("did you mean '{}'? {}", near, hint);
+    }
     const std::string what = s.dimension != nullptr ? fmt::format(" as {}", s.dimension->name) : "";
     report(node.where, path, fmt::format("cannot read {}{}", in_quotes(node.text), what), hint);
     return std::nullopt;

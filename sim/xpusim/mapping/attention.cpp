@@ -38,8 +38,8 @@ Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const Attention
   g.columns = d(round_up(std::min(t.kv, a.kv_len), grain.n));
   g.head_dim = d(a.head_dim);
   g.value_dim = d(a.value_extent());
-  g.element = d(size_of(a.dtype));
-  const double key_bytes = d(a.kv_len) / d(g.kv_tiles) * d(size_of(a.kv_dtype));
+  g.element = size_of(a.dtype);
+  const double key_bytes = d(a.kv_len) / d(g.kv_tiles) * size_of(a.kv_dtype);
   g.k_tile_bytes = key_bytes * g.head_dim;
   g.v_tile_bytes = a.latent ? 0 : key_bytes * g.value_dim;
   g.query_bytes = g.rows * (g.head_dim + (g.backward ? g.value_dim : 0)) * g.element;
@@ -123,7 +123,7 @@ class AttentionTemplate {
     if (a_.latent) return k.decode_block;
     const std::int64_t packed = packed_heads(a_, chip_);
     const double output = d(ceil_div(packed, 16)) * g_.value_dim / 128;
-    const Seconds start = packed > 1 && size_of(a_.kv_dtype) > 1 ? k.decode_block : k.head_block;
+    const Seconds start = packed > 1 && layout_of(a_.kv_dtype).bits > 8 ? k.decode_block : k.head_block;
     return start * ((1 + output) / 2);
   }
 

@@ -10,9 +10,12 @@
 namespace xpusim::mapping {
 namespace {
 
-std::int64_t a_size(const GemmShape& g) { return size_of(g.dtype); }
-/// Weights may be stored in another type; they are converted on their way into the matrix engine.
-std::int64_t b_size(const GemmShape& g) { return size_of(g.b_is_weight ? g.weight_dtype : g.dtype); }
+/// Bytes of an element, its part of a scale included: of A, and of B. Weights may be stored in another type;
+/// they are converted on their way into the matrix engine.
+double a_size(const GemmShape& g) { return size_of(g.dtype); }
+double b_size(const GemmShape& g) { return size_of(g.b_is_weight ? g.weight_dtype : g.dtype); }
+/// Bytes of an operand's element inside the core: scales have places of their own.
+double operand_size(const GemmShape& g) { return bare_size_of(g.dtype); }
 /// Share of data that L2 still holds when it is used again, after `footprint` bytes of it and others passed.
 double still_held(double footprint, const L2Spec& l2) {
   const double filled = footprint / d(l2.capacity.count());
@@ -33,13 +36,13 @@ Grain gemm_grain(const GemmShape& g, const ChipSpec& chip) {
 namespace {
 
 std::int64_t grain_k(const GemmShape& g, const ChipSpec& chip) {
-  return std::max<std::int64_t>(chip.matrix.granularity.k.count() / a_size(g), 1);
+  return std::max<std::int64_t>(chip.matrix.granularity.k.count() * 8 / layout_of(g.dtype).bits, 1);
 }
 
 /// Depth along k that one slot of the operand buffers holds: they are double-buffered.
 double operand_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
   const auto depth = [&](Bytes capacity, std::int64_t extent) {
-    return d(capacity.count()) / 2 / d(extent * a_size(g));
+    return d(capacity.count()) / 2 / (d(extent) * operand_size(g));
   };
   return std::min(depth(chip.operand_feed.a_capacity, t.m), depth(chip.operand_feed.b_capacity, t.n));
 }
@@ -47,9 +50,10 @@ double operand_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling&
 /// Depth of a staging block: as deep as leaves four stages, so that copies, feeds and products overlap.
 std::int64_t staging_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
   constexpr std::int64_t kStages = 4, kDeepest = 512;
-  const std::int64_t stage_bytes_per_k = kStages * (t.m * a_size(g) + t.n * b_size(g));
+  const double stage_bytes_per_k = d(kStages) * (d(t.m) * a_size(g) + d(t.n) * b_size(g));
   std::int64_t depth = grain_k(g, chip);
-  while (depth < kDeepest && depth < g.k && 2 * depth * stage_bytes_per_k <= chip.staging.capacity.count())
+  while (depth < kDeepest && depth < g.k &&
+         d(2 * depth) * stage_bytes_per_k <= d(chip.staging.capacity.count()))
     depth *= 2;
   return depth;
 }
@@ -113,11 +117,11 @@ class GemmTemplate {
   }
 
   void declare_operands() {
-    b_bytes_ = d(g_.n * b_size(g_)) * d(g_.k);
+    b_bytes_ = d(g_.n) * b_size(g_) * d(g_.k);
     double all_a = 0, all_c = 0;
     std::int64_t m_tiles = 0, weights = 0;
     for (Products& p : products_) {
-      p.a_bytes = d(p.m * a_size(g_)) * d(g_.k);
+      p.a_bytes = d(p.m) * a_size(g_) * d(g_.k);
       p.c_bytes = d(p.m) * d(g_.n) * d(g_.output_bytes_per_element());
       p.a_tile = p.a_bytes / d(p.m_tiles * k_blocks_);
       all_a += p.a_bytes * d(p.count);
@@ -141,9 +145,9 @@ class GemmTemplate {
   }
 
   void declare_buffers(const GemmTiling& t) {
-    const std::int64_t stage = depth_ * (t.m * a_size(g_) + t.n * b_size(g_));
-    staging_ =
-        b_.buffer(chip_.staging.name, std::max<std::int64_t>(chip_.staging.capacity.count() / stage, 2));
+    const double stage = d(depth_) * (d(t.m) * a_size(g_) + d(t.n) * b_size(g_));
+    const auto stages = static_cast<std::int64_t>(d(chip_.staging.capacity.count()) / stage);
+    staging_ = b_.buffer(chip_.staging.name, std::max<std::int64_t>(stages, 2));
     sums_ = b_.buffer(chip_.accumulator.name, chip_.accumulator.capacity.count() / (t.m * t.n * 4));
     if (needs_feed(chip_)) fed_ = b_.buffer("operand buffers", 2);
   }
@@ -170,7 +174,7 @@ class GemmTemplate {
     const double cycles = 2 * p.tile_m * tile_n_ * depth / rate;
     const double feed =
         (p.tile_m / chip_.operand_feed.a_rate.count() + tile_n_ / chip_.operand_feed.b_rate.count()) *
-        d(a_size(g_)) * depth;
+        operand_size(g_) * depth;
     const Flops flops(2 * d(p.m) * d(g_.n) * d(g_.k) / (d(p.tiles * k_blocks_) * feeds));
     for (std::int64_t i = 0; i < feeds_; ++i) {
       if (needs_feed(chip_)) {
@@ -275,16 +279,17 @@ class GemmTemplate {
 }  // namespace
 
 std::optional<Misfit> misfit(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
-  const auto over = [](std::string_view buffer, std::int64_t need, Bytes have) -> std::optional<Misfit> {
-    if (need <= have.count()) return std::nullopt;
-    return Misfit{std::string(buffer), Bytes(need), have};
+  const auto over = [](std::string_view buffer, double need, Bytes have) -> std::optional<Misfit> {
+    const auto bytes = static_cast<std::int64_t>(std::ceil(need));
+    if (bytes <= have.count()) return std::nullopt;
+    return Misfit{std::string(buffer), Bytes(bytes), have};
   };
-  const std::int64_t stage = grain_k(g, chip) * (t.m * a_size(g) + t.n * b_size(g));
+  const double stage = d(grain_k(g, chip)) * (d(t.m) * a_size(g) + d(t.n) * b_size(g));
   if (auto m = over(chip.staging.name, 2 * stage, chip.staging.capacity)) return m;
-  if (auto m = over(chip.accumulator.name, t.m * t.n * 4, chip.accumulator.capacity)) return m;
+  if (auto m = over(chip.accumulator.name, d(t.m) * d(t.n) * 4, chip.accumulator.capacity)) return m;
   if (!needs_feed(chip)) return std::nullopt;
-  if (auto m = over("operand buffer A", 2 * t.m * a_size(g), chip.operand_feed.a_capacity)) return m;
-  return over("operand buffer B", 2 * t.n * a_size(g), chip.operand_feed.b_capacity);
+  if (auto m = over("operand buffer A", 2 * d(t.m) * operand_size(g), chip.operand_feed.a_capacity)) return m;
+  return over("operand buffer B", 2 * d(t.n) * operand_size(g), chip.operand_feed.b_capacity);
 }
 
 TileProgram gemm_program(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {

@@ -39,10 +39,10 @@ Cost cost(const AttentionShape& a) {
   c.vector_ops = scores * (backward ? 7 : 5);
   c.special_ops = scores;
   const double rows = d(a.batch) * d(a.heads) * d(a.q_len);
-  const double q_bytes = rows * d(a.head_dim) * d(size_of(a.dtype));
-  const double o_bytes = rows * d(a.value_extent()) * d(size_of(a.dtype));
+  const double q_bytes = rows * d(a.head_dim) * size_of(a.dtype);
+  const double o_bytes = rows * d(a.value_extent()) * size_of(a.dtype);
   const double kv_bytes = d(a.batch) * d(a.kv_heads) * d(a.kv_len) *
-                          d(a.head_dim + (a.latent ? 0 : a.value_extent())) * d(size_of(a.kv_dtype));
+                          d(a.head_dim + (a.latent ? 0 : a.value_extent())) * size_of(a.kv_dtype);
   const bool from_cache = a.q_len < a.kv_len;
   (from_cache ? c.weight_bytes : c.input_bytes) = kv_bytes;
   c.input_bytes += q_bytes + (backward ? 2 * o_bytes : 0);   // Q; backward also O and dO

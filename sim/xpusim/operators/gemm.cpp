@@ -1,5 +1,7 @@
 #include "xpusim/operators/gemm.h"
 
+#include <algorithm>
+
 #include "xpusim/operators/sampling.h"
 
 namespace xpusim {
@@ -22,17 +24,20 @@ Cost cost(const GemmShape& g) {
   Cost c;
   c.matrix_flops = Flops(2 * d(g.m) * d(g.n) * d(g.k) * d(g.batch));
   c.matrix_dtype = g.dtype;
-  const double b_bytes = d(g.n) * d(g.k) * d(g.batch) * d(size_of(g.b_is_weight ? g.weight_dtype : g.dtype));
+  const double b_bytes = d(g.n) * d(g.k) * d(g.batch) * size_of(g.b_is_weight ? g.weight_dtype : g.dtype);
   const bool cold = g.b_is_weight && g.weight_copies == 0;  // rotated weights may still be in L2
   (cold ? c.weight_bytes : c.input_bytes) = b_bytes;
-  c.input_bytes += d(g.m) * d(g.k) * d(g.batch) * d(size_of(g.dtype));
+  c.input_bytes += d(g.m) * d(g.k) * d(g.batch) * size_of(g.dtype);
   c.output_bytes = d(g.m) * d(g.n) * d(g.batch) * d(g.output_bytes_per_element());  // 16 bits, also of 8-bit
   return c;
 }
 
 std::string_view accuracy_class(const GemmShape& g) {
-  const std::int64_t bytes = size_of(g.dtype);
-  return bytes == 1 ? "gemm 8-bit" : bytes == 2 ? "gemm 16-bit" : "gemm 32-bit";
+  const std::int64_t narrowest = std::min(layout_of(g.dtype).bits, layout_of(g.weight_dtype).bits);
+  if (narrowest == 4) return "gemm 4-bit";
+  const DtypeLayout l = layout_of(g.dtype);
+  if (l.block > 1) return "gemm 8-bit, block scales";
+  return l.bits == 8 ? "gemm 8-bit" : l.bits == 16 ? "gemm 16-bit" : "gemm 32-bit";
 }
 
 Extents accuracy_extents(const GemmShape& g) { return {{"m", d(g.m)}, {"n", d(g.n)}, {"k", d(g.k)}}; }

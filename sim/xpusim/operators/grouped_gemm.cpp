@@ -24,14 +24,17 @@ Cost cost(const GroupedGemmShape& g) {
   Cost c;
   c.matrix_flops = Flops(2 * d(g.m) * d(g.n) * d(g.k));
   c.matrix_dtype = g.dtype;
-  const double weights = d(g.active_groups()) * d(g.n) * d(g.k) * d(size_of(g.weight_dtype));
+  const double weights = d(g.active_groups()) * d(g.n) * d(g.k) * size_of(g.weight_dtype);
   (g.weight_copies == 0 ? c.weight_bytes : c.input_bytes) = weights;
-  c.input_bytes += d(g.m) * d(g.k) * d(size_of(g.dtype));
+  c.input_bytes += d(g.m) * d(g.k) * size_of(g.dtype);
   c.output_bytes = d(g.m) * d(g.n) * 2;
   return c;
 }
 
-std::string_view accuracy_class(const GroupedGemmShape&) { return "grouped gemm"; }
+std::string_view accuracy_class(const GroupedGemmShape& g) {
+  const bool narrow = layout_of(g.dtype).block > 1 || layout_of(g.weight_dtype).block > 1;
+  return narrow ? "grouped gemm, block scales" : "grouped gemm";
+}
 
 Extents accuracy_extents(const GroupedGemmShape& g) {
   return {{"groups", d(g.groups)}, {"m", d(g.m)}, {"n", d(g.n)}, {"k", d(g.k)}};

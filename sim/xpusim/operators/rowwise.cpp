@@ -14,11 +14,11 @@ constexpr double kKeyBytes = 4;  ///< of a pair while it is sorted: its expert, 
 /// the weighted sum of a token's rows.
 Cost cost_of_pairs(const RowwiseShape& o, const RowwiseCost& r) {
   const double pairs = d(o.pairs);
-  const double rows = d(o.rows) * d(o.cols) * d(size_of(o.dtype));
+  const double rows = d(o.rows) * d(o.cols) * size_of(o.dtype);
   Cost c;
   if (o.kind == RowwiseKind::MoeFinalize) {
     c.vector_ops = pairs * d(o.cols) * r.ops;
-    c.input_bytes = pairs * (d(o.cols) * d(size_of(o.dtype)) + kPairBytes);
+    c.input_bytes = pairs * (d(o.cols) * size_of(o.dtype) + kPairBytes);
     c.output_bytes = rows;
   } else if (o.kind == RowwiseKind::MoeRoute) {
     c.vector_ops = d(o.rows) * d(o.cols) * r.ops;
@@ -100,7 +100,7 @@ Cost cost(const RowwiseShape& o) {
   }
   if (has_pairs(o.kind)) return cost_of_pairs(o, r);
   const double elements = d(o.rows) * d(o.cols);
-  const double bytes = d(size_of(o.dtype));
+  const double bytes = size_of(o.dtype);
   Cost c;
   c.vector_ops = elements * r.ops;
   c.special_ops = elements * r.special;

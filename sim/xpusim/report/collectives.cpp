@@ -99,7 +99,7 @@ std::string sweep_head(const std::string& title) {
 std::string sweep_line(const network::Call& c, const network::CollectiveTime& t, Dtype dtype) {
   const bool adds = c.kind == CollectiveKind::AllReduce || c.kind == CollectiveKind::ReduceScatter;
   return fmt::format(" {:>12} {:>12} {:>9} {:>7} {:>7} {:>9.2f} {:>8.2f} {:>8.2f} {:>6}\n", c.size.count(),
-                     c.size.count() / static_cast<std::int64_t>(size_of(dtype)), nccl_name(dtype),
+                     static_cast<std::int64_t>(d(c.size.count()) / size_of(dtype)), nccl_name(dtype),
                      adds ? "sum" : "none", c.kind == CollectiveKind::Broadcast ? 0 : -1, us(t.total),
                      gb(t.algorithm_bandwidth), gb(t.bus_bandwidth), "N/A");
 }

@@ -155,7 +155,7 @@ Call attention(RowReader& r, bool decode) {
   AttentionShape& a = o.as<AttentionShape>();
   a.kv_heads = r.count_or("num_key_value_heads", a.heads);
   a.head_dim = r.count("head_dim");
-  if (!decode && size_of(a.kv_dtype) == 1) a.dtype = a.kv_dtype;
+  if (!decode && layout_of(a.kv_dtype).bits == 8) a.dtype = a.kv_dtype;
   return served_call(o, decode, decode ? 0 : (a.heads + 2 * a.kv_heads) * a.head_dim);
 }
 
