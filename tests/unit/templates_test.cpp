@@ -181,6 +181,7 @@ TEST(AttentionProgram, OfAPromptOfOneTokenIsNotOneOfDecoding) {
 TEST(PackedRows, StackTheHeadsOfAGroupInDecoding) {
   EXPECT_EQ(packed_heads({.q_len = 1, .heads = 32, .kv_heads = 8}, test::chip("h100_sxm")), 4);
   EXPECT_EQ(packed_heads({.q_len = 7, .heads = 32, .kv_heads = 8}, test::chip("h100_sxm")), 1);
+  EXPECT_EQ(packed_heads({.q_len = 7, .kv_len = 70, .heads = 32, .kv_heads = 8}, test::chip("h100_sxm")), 4);
 }
 
 TEST(AttentionProgram, SkipsTheTilesThatTheMaskHides) {

@@ -15,6 +15,13 @@ constexpr double kForwardOps = 5, kBackwardOps = 7;
 /// Vector operations per element of O when a new key tile rescales it, and when partial results are merged.
 constexpr double kRescaleOps = 2;
 
+/// Does the decode kernel run?
+bool decodes(const AttentionShape& a, const AttentionTiling& t) { return a.decodes() || t.drafts; }
+/// Query heads that stand under each other in a block.
+std::int64_t heads_of_block(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
+  return decodes(a, t) ? packed_heads(a, chip) : 1;
+}
+
 /// Extents of a tiling on a chip, padding included.
 struct Geometry {
   std::int64_t kv_tiles, kv_tiles_per_block;
@@ -34,7 +41,7 @@ Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const Attention
   g.fed = chip.operand_feed.a_capacity.count() > 0 && chip.operand_feed.b_capacity.count() > 0;
   g.kv_tiles_per_block = ceil_div(ceil_div(a.kv_len, t.kv), t.splits);
   g.kv_tiles = g.kv_tiles_per_block * t.splits;
-  g.rows = d(round_up(std::min(t.q, a.q_len * packed_heads(a, chip)), grain.m));
+  g.rows = d(round_up(std::min(t.q, a.q_len * heads_of_block(a, chip, t)), grain.m));
   g.columns = d(round_up(std::min(t.kv, a.kv_len), grain.n));
   g.head_dim = d(a.head_dim);
   g.value_dim = d(a.value_extent());
@@ -70,18 +77,19 @@ class AttentionTemplate {
   }
 
   TileProgram write() {
-    const std::int64_t packed = packed_heads(a_, chip_);
+    const std::int64_t packed = heads_of_block(a_, chip_, t_);
     const std::int64_t heads = a_.batch * a_.heads / packed;
     const std::int64_t rows = a_.q_len * packed;
     const std::int64_t q_tiles = ceil_div(rows, t_.q);
     const double tile_rows = d(rows) / d(q_tiles);
-    const bool triangular = a_.causal && a_.q_len > 1;
+    // The decode kernel takes all keys for all rows: only the last few are masked.
+    const bool triangular = a_.causal && a_.q_len > 1 && !t_.drafts;
     key_gradient_bytes_ =
         d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) / d(heads * q_tiles * t_.splits);
     const std::vector<KeySpan> spans =
-        triangular
-            ? causal_spans(q_tiles, tile_rows)
-            : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits, d(q_tiles) * d(a_.kv_len)}};
+        triangular ? causal_spans(q_tiles, tile_rows)
+                   : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits,
+                                           d(q_tiles) * d(a_.kv_len) * causal_share(a_)}};
     write_bodies(tile_rows, mean_keys_per_tile(spans));
     b_.program.shapes.reserve(spans.size());
     for (const KeySpan& span : spans) add_blocks(heads * span.q_tiles, span.kv_tiles);
@@ -119,11 +127,18 @@ class AttentionTemplate {
   /// file's constant), which the warps of a block add up.
   [[nodiscard]] Seconds block_start() const {
     const AttentionSpec& k = chip_.attention;
-    if (!a_.decodes()) return k.prefill_block;
-    if (a_.latent) return k.decode_block;
     const std::int64_t packed = packed_heads(a_, chip_);
-    const double output = d(ceil_div(packed, 16)) * g_.value_dim / 128;
-    const Seconds start = packed > 1 && layout_of(a_.kv_dtype).bits > 8 ? k.decode_block : k.head_block;
+    if (t_.drafts) return decode_start(std::min(t_.q, a_.q_len * packed));
+    if (a_.decodes()) return decode_start(packed);
+    // Neither kernel starts several tokens sooner than one.
+    return a_.drafts() ? std::max(k.prefill_block, decode_start(packed)) : k.prefill_block;
+  }
+  [[nodiscard]] Seconds decode_start(std::int64_t rows) const {
+    const AttentionSpec& k = chip_.attention;
+    if (a_.latent) return k.decode_block;
+    const double output = d(ceil_div(rows, 16)) * g_.value_dim / 128;
+    const bool packs = packed_heads(a_, chip_) > 1;
+    const Seconds start = packs && layout_of(a_.kv_dtype).bits > 8 ? k.decode_block : k.head_block;
     return start * ((1 + output) / 2);
   }
 
@@ -380,7 +395,8 @@ class AttentionTemplate {
 
 std::int64_t packed_heads(const AttentionShape& a, const ChipSpec& chip) {
   const std::int64_t group = a.heads / a.kv_heads;
-  return a.decodes() && (a.latent || group <= chip.attention.packed_heads) ? group : 1;
+  const bool decodes = a.decodes() || a.drafts();
+  return decodes && (a.latent || group <= chip.attention.packed_heads) ? group : 1;
 }
 
 std::optional<Misfit> misfit(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {

@@ -66,27 +66,54 @@ std::vector<GemmTiling> grouped_gemm_tilings(const GroupedGemmShape& g, const Ch
   return list;
 }
 
-std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const ChipSpec& chip) {
-  std::vector<AttentionTiling> list;
-  const std::int64_t packed = packed_heads(a, chip);
-  const std::int64_t rows = a.q_len * packed;
-  const std::int64_t heads = a.batch * a.heads / packed;
+/// Query rows that blocks come with: 64 and 128, as far as there are so many. Those of drafts are whole
+/// tokens where the kernel packs no more than the chip file says, and one token's, so that tokens cost no
+/// more together than one by one.
+std::vector<std::int64_t> row_tiles(const AttentionShape& a, const ChipSpec& chip, bool drafts) {
+  constexpr std::int64_t kSmall = 64, kLarge = 128;
+  if (drafts) {
+    const std::int64_t packed = packed_heads(a, chip);
+    const std::int64_t tokens = std::max<std::int64_t>(1, chip.attention.packed_heads / packed);
+    const std::int64_t most = a.latent ? kLarge : std::min(kLarge, tokens * packed);
+    std::vector<std::int64_t> list = {std::min(packed, most), std::min(kSmall, most), most};
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+    return list;
+  }
+  if (a.q_len * (a.decodes() ? packed_heads(a, chip) : 1) <= kSmall) return {kSmall};
   // Libraries with fine tiles compute in warpgroups of 64 rows, two to a block of a prompt where both fit.
   const bool paired = chip.matrix.tile_shapes == TileShapes::Fine && !a.decodes() &&
-                      a.pass == Pass::Forward && !misfit(a, chip, {128, 32, 1});
-  for (const std::int64_t q : {64, 128}) {
-    if (q == 128 && rows <= 64) continue;
-    if (q == 64 && rows > 64 && paired) continue;
+                      a.pass == Pass::Forward && !misfit(a, chip, {kLarge, 32, 1});
+  if (paired) return {kLarge};
+  return {kSmall, kLarge};
+}
+
+void add_attention_tilings(const AttentionShape& a, const ChipSpec& chip, bool drafts,
+                           std::vector<AttentionTiling>& list) {
+  const bool decodes = a.decodes() || drafts;
+  const std::int64_t packed = decodes ? packed_heads(a, chip) : 1;
+  const std::int64_t heads = a.batch * a.heads / packed;
+  // Drafts may be split as one token is: as many times its blocks then take as many times its waves.
+  const std::int64_t rows = drafts ? packed : a.q_len * packed;
+  for (const std::int64_t q : row_tiles(a, chip, drafts)) {
     for (const std::int64_t kv : {32, 64, 128, 256}) {
-      if (kv == 32 && !misfit(a, chip, {q, 64, 1})) continue;  // only where heads are too wide for more
-      list.push_back({q, kv, 1});
+      // only where heads are too wide for more
+      if (kv == 32 && !misfit(a, chip, {q, 64, 1, drafts})) continue;
+      list.push_back({q, kv, 1, drafts});
       const std::int64_t blocks = heads * ceil_div(rows, q);
-      const bool can_split = a.decodes() || !a.causal;
+      const bool can_split = decodes || !a.causal;
       for (std::int64_t split = 2;
            can_split && blocks * split <= 4 * chip.cores.count && a.kv_len / split >= kv; split *= 2)
-        list.push_back({q, kv, split});
+        list.push_back({q, kv, split, drafts});
     }
   }
+}
+
+/// A user's library has both kernels, and takes the faster one. Only the decode kernel knows latent keys.
+std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const ChipSpec& chip) {
+  std::vector<AttentionTiling> list;
+  if (!a.drafts() || !a.latent) add_attention_tilings(a, chip, false, list);
+  if (a.drafts()) add_attention_tilings(a, chip, true, list);
   return list;
 }
 

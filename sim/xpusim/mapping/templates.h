@@ -23,6 +23,7 @@ struct GemmTiling {
 struct AttentionTiling {
   std::int64_t q = 128, kv = 128;
   std::int64_t splits = 1;
+  bool drafts = false;  ///< the decode kernel, for several new tokens
 };
 
 /// Rows and columns that a product is padded up to. A product of fewer rows than the engine's is computed
@@ -53,8 +54,8 @@ struct Misfit {
 [[nodiscard]] TileProgram attention_program(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
 [[nodiscard]] TileProgram rowwise_program(const RowwiseShape&, const ChipSpec&);
 
-/// Query heads that one block takes in decoding: those of a group stand under each other, if the chip's
-/// kernels pack so many. 1 in prefill.
+/// Query heads that one block of a decode kernel takes: those of a group stand under each other, if the
+/// chip's kernels pack so many. 1 in prefill.
 [[nodiscard]] std::int64_t packed_heads(const AttentionShape&, const ChipSpec&);
 
 /// All programs worth trying for an operator, in a fixed order. Never empty: throws InfeasibleError when

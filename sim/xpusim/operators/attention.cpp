@@ -52,6 +52,7 @@ Cost cost(const AttentionShape& a) {
 
 std::string_view accuracy_class(const AttentionShape& a) {
   if (a.pass == Pass::Backward) return "attention backward";
+  if (a.drafts()) return "attention decode, several tokens";
   return a.decodes() ? "attention decode" : "attention prefill";
 }
 

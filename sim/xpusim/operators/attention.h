@@ -14,6 +14,14 @@ struct AttentionShape {
   Dtype dtype = Dtype::Bf16;
   Dtype kv_dtype = Dtype::Bf16;
   [[nodiscard]] bool decodes() const { return q_len == 1 && !prompt; }
+  /// Several new tokens behind a cache, to be verified: a library may run its decode kernel for them. Beyond
+  /// the rows of a prefill kernel's largest tile they are a piece of a prompt; latent keys are shared by all
+  /// heads, so that the decode kernel pays for any number of tokens.
+  [[nodiscard]] bool drafts() const {
+    constexpr std::int64_t kMostDrafts = 128;
+    return pass == Pass::Forward && causal && !prompt && q_len > 1 && q_len < kv_len &&
+           (latent || q_len <= kMostDrafts);
+  }
   [[nodiscard]] std::int64_t value_extent() const { return value_dim > 0 ? value_dim : head_dim; }
   auto operator<=>(const AttentionShape&) const = default;
 };
