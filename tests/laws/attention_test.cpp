@@ -1,4 +1,5 @@
 #include "laws/law.h"
+#include "xpusim/core/error.h"
 
 /// Attention over a cache: several new tokens at once, windows, picked keys.
 namespace xpusim::test {
@@ -80,6 +81,88 @@ TEST(Drafts, OfAPromptAreNone) {
   EXPECT_FALSE((AttentionShape{.q_len = 64, .kv_len = 4096, .causal = false}).drafts());
   EXPECT_TRUE((AttentionShape{.q_len = 4, .kv_len = 4096}).drafts());
   EXPECT_TRUE((AttentionShape{.q_len = 512, .kv_len = 4096, .latent = true}).drafts());
+}
+
+/// Decoding over latent keys of the usual widths.
+AttentionShape latent_decode(std::int64_t batch, std::int64_t heads, std::int64_t kv_len) {
+  return {
+      .batch = batch, .kv_len = kv_len, .heads = heads, .head_dim = 576, .value_dim = 512, .latent = true};
+}
+
+TEST(WideHeads, RunOnEveryShippedChip) {
+  for (const ChipSpec& c : chips()) {
+    for (const std::int64_t batch : {1, 32, 1024}) {
+      for (std::int64_t heads = 1; heads <= 128; heads *= 2) {
+        for (std::int64_t kv = 512; kv <= 65536; kv *= 2) {
+          for (const Dtype type : {half_type(c), Dtype::Fp8}) {
+            AttentionShape a = latent_decode(batch, heads, kv);
+            a.dtype = half_type(c);
+            a.kv_dtype = type;
+            EXPECT_FALSE(mapping::candidates({"", a, {}}, c).empty()) << text(Operator{"", a, {}}) << c.id;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(WideHeads, CutTheirValuesOnlyWhereNoTileHoldsThem) {
+  const auto label = [](const char* id) {
+    const ChipSpec c = chip(id);
+    return best({"", latent_decode(64, 64, 4096), {}}, c).label;
+  };
+  EXPECT_NE(label("b200_sxm").find("values in 2"), std::string::npos) << label("b200_sxm");
+  for (const char* id : {"a100_sxm", "h100_sxm", "ascend_910b2", "ascend_910c"})
+    EXPECT_EQ(label(id).find("values"), std::string::npos) << id;
+}
+
+TEST(WideHeads, MoveAndComputeTheSameInParts) {
+  Random r(7102);
+  Worst flops, output, cold, least;
+  for (int i = 0; i < cases(100); ++i) {
+    ChipSpec c = chip("b200_sxm");
+    c.cores.count = r.integer(4, 40);
+    c.vector.exchange = r.chance(0.5) ? Exchange::Registers : Exchange::L2;
+    c.staging.capacity = Bytes(512 << 10);
+    c.accumulator.capacity = Bytes(r.integer(160, 270) << 10);
+    AttentionShape a = latent_decode(r.integer(1, 4), r.pick(std::vector<std::int64_t>{8, 16, 64, 128}),
+                                     r.log_integer(64, 4096));
+    if (r.chance(0.5)) a.latent = false, a.head_dim = 512, a.q_len = r.integer(1, a.kv_len);
+    const Operator o{"", a, {}};
+    const mapping::TileProgram p = random_program(r, o, c);
+    const mapping::ProgramTotals all = mapping::totals(p);
+    const std::string what = text(o) + " | " + p.label + " | " + text(c);
+    flops.see(std::abs(all.flops.count() / cost(o).matrix_flops.count() - 1), what);
+    double stored = 0;
+    for (const mapping::BlockShape& shape : p.shapes)
+      for (const mapping::Loop& loop : shape.loops())
+        for (const mapping::Step& step : mapping::steps_of(p, p.bodies[loop.body]))
+          for (const mapping::Access& access : step.accesses)
+            if (access.operand != mapping::kNone &&
+                p.operands[static_cast<std::size_t>(access.operand)].name == "O")
+              stored += access.bytes * d(loop.repeat * shape.count);
+    output.see(std::abs(stored / cost(o).output_bytes - 1), what);
+    const chip::KernelTime tile = chip::execute(p, c, c.clock.max, Seconds(0));
+    if (cost(o).weight_bytes > 0) cold.see(1 - tile.hbm_bytes / cost(o).weight_bytes, what);
+    least.see(chip::lower_bound(o, c).count() / std::min(tile.total.count(), bound_seconds(p, c)) - 1, what);
+  }
+  expect_at_most(flops, 1e-9, "flops");
+  expect_at_most(output, 1e-9, "output");
+  expect_at_most(cold, 1e-9, "cold");
+  expect_at_most(least, 1e-3, "least");
+}
+
+TEST(WideHeads, ThatFitNowhereAreNamedWithTheirBuffer) {
+  ChipSpec c = chip("b200_sxm");
+  c.accumulator.capacity = Bytes(4096);
+  try {
+    static_cast<void>(mapping::candidates({"", latent_decode(1, 16, 4096), {}}, c));
+    FAIL();
+  } catch (const InfeasibleError& e) {
+    const std::string what = e.what();
+    for (const char* part : {"tensor memory", "head_dim 576", "value_dim 512"})
+      EXPECT_NE(what.find(part), std::string::npos) << what;
+  }
 }
 
 }  // namespace

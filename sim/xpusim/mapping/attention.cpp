@@ -25,8 +25,8 @@ std::int64_t heads_of_block(const AttentionShape& a, const ChipSpec& chip, const
 /// Extents of a tiling on a chip, padding included.
 struct Geometry {
   std::int64_t kv_tiles, kv_tiles_per_block;
-  double rows, columns;  ///< of a score tile
-  double head_dim, value_dim;
+  double rows, columns;               ///< of a score tile
+  double head_dim, value_dim;         ///< value_dim: of a block's part
   double k_tile_bytes, v_tile_bytes;  ///< one tile; V has none of its own where it is part of K
   double query_bytes;                 ///< Q of a block; backward: Q and dO
   double element;                     ///< bytes of the products' operands
@@ -44,7 +44,7 @@ Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const Attention
   g.rows = d(round_up(std::min(t.q, a.q_len * heads_of_block(a, chip, t)), grain.m));
   g.columns = d(round_up(std::min(t.kv, a.kv_len), grain.n));
   g.head_dim = d(a.head_dim);
-  g.value_dim = d(a.value_extent());
+  g.value_dim = d(a.value_extent()) / d(t.value_parts);
   g.element = size_of(a.dtype);
   const double key_bytes = d(a.kv_len) / d(g.kv_tiles) * size_of(a.kv_dtype);
   g.k_tile_bytes = key_bytes * g.head_dim;
@@ -70,6 +70,7 @@ class AttentionTemplate {
       : a_(a), chip_(chip), t_(t), g_(geometry(a, chip, t)), preload_(g_.through_l2 ? 2 : 1) {
     b_.program.label = fmt::format("{}x{}", t.q, t.kv);
     if (t.splits > 1) b_.program.label += fmt::format(" split {}", t.splits);
+    if (t.value_parts > 1) b_.program.label += fmt::format(" values in {}", t.value_parts);
     declare_operands();
     declare_buffers();
     b_.program.resident_blocks = chip.attention.resident_blocks;
@@ -92,14 +93,15 @@ class AttentionTemplate {
                                            d(q_tiles) * d(a_.kv_len) * causal_share(a_)}};
     write_bodies(tile_rows, mean_keys_per_tile(spans));
     b_.program.shapes.reserve(spans.size());
-    for (const KeySpan& span : spans) add_blocks(heads * span.q_tiles, span.kv_tiles);
+    for (const KeySpan& span : spans) add_blocks(heads * span.q_tiles * t_.value_parts, span.kv_tiles);
 
     RasterSpec& r = b_.program.raster;
     r.kind = Raster::Heads;
     r.splits = t_.splits;
     r.m_tiles = triangular ? 1 : q_tiles;
     r.batch = heads;
-    r.heads_at_once = heads_at_once(heads, heads * q_tiles * t_.splits);
+    r.heads_at_once = heads_at_once(heads, heads * q_tiles * t_.splits * t_.value_parts);
+    r.value_parts = t_.value_parts;
     r.k_tiles = g_.kv_tiles;
     r.k_tiles_per_split = g_.kv_tiles_per_block;
     r.heads_per_kv = a_.heads / a_.kv_heads / packed;
@@ -107,17 +109,22 @@ class AttentionTemplate {
       return b_.program.operands[static_cast<std::size_t>(i)];
     };
     b_.program.hbm_read_bytes =
-        (1 - operand(k_).resident) * d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) +
+        (1 - operand(k_).resident) * d(a_.batch * a_.kv_heads * g_.kv_tiles) * all_kv_tile_bytes() +
         (1 - operand(q_).resident) * query_bytes();
     b_.program.hbm_write_bytes = operand(o_).hbm_share * output_bytes();
     return std::move(b_.program);
   }
 
  private:
+  /// Of a key tile: its keys, and all parts of its values.
+  [[nodiscard]] double all_kv_tile_bytes() const {
+    return g_.k_tile_bytes + g_.v_tile_bytes * d(t_.value_parts);
+  }
+
   /// Heads that run side by side: as many as keep their keys and values in half of L2, but all cores busy.
   [[nodiscard]] std::int64_t heads_at_once(std::int64_t heads, std::int64_t blocks) const {
     const double bytes =
-        d(g_.kv_tiles) * kv_tile_bytes(g_) * d(a_.kv_heads) / d(a_.heads);  // of one query head
+        d(g_.kv_tiles) * all_kv_tile_bytes() * d(a_.kv_heads) / d(a_.heads);  // of one query head
     const auto fit = static_cast<std::int64_t>(d(chip_.l2.capacity.count()) / 2 / bytes);
     const std::int64_t busy = ceil_div(2 * chip_.cores.count * heads, blocks);
     return std::clamp(fit, std::min(busy, heads), heads);
@@ -148,16 +155,16 @@ class AttentionTemplate {
   }
   [[nodiscard]] double output_bytes() const {
     const double gradients = g_.backward ? d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) : 0;
-    return query_rows() * (g_.backward ? g_.head_dim : g_.value_dim) * g_.element + gradients;
+    return query_rows() * (g_.backward ? g_.head_dim : d(a_.value_extent())) * g_.element + gradients;
   }
   [[nodiscard]] double query_rows() const { return d(a_.batch * a_.heads) * d(a_.q_len); }
 
   void declare_operands() {
     const std::int64_t tiles = g_.kv_tiles * a_.batch * a_.kv_heads;
     const bool fresh = a_.q_len == a_.kv_len;  // keys just written, not from a cache
-    const bool resident = fresh && d(tiles) * kv_tile_bytes(g_) <= d(chip_.l2.capacity.count()) / 2;
+    const bool resident = fresh && d(tiles) * all_kv_tile_bytes() <= d(chip_.l2.capacity.count()) / 2;
     k_ = b_.operand({"K", tiles, g_.k_tile_bytes, resident ? 1.0 : 0.0});
-    v_ = b_.operand({"V", tiles, g_.v_tile_bytes, resident ? 1.0 : 0.0});
+    v_ = b_.operand({"V", tiles * t_.value_parts, g_.v_tile_bytes, resident ? 1.0 : 0.0});
     const double l2 = d(chip_.l2.capacity.count());
     q_ = b_.operand({.name = "Q", .resident = query_bytes() <= l2 / 2 ? 1.0 : 0.0});
     o_ = b_.operand(
@@ -274,6 +281,7 @@ class AttentionTemplate {
     b_.step(load(Engine::CopyIn, g_.k_tile_bytes / chip_.copy_in.port.count(), keys_,
                  {Access{k_, g_.k_tile_bytes, 1, d(ahead)}}));
     b_.step(product(extent, {Input{keys_}, Input{query_, false}}, {scores_}, 0, exposed_softmax()));
+    b_.program.steps.back().flops = b_.program.steps.back().flops * (1 / d(t_.value_parts));  // once counts
     if (g_.through_l2)
       pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.columns * 4, scores_, passed_scores_);
   }
@@ -413,7 +421,9 @@ std::optional<Misfit> misfit(const AttentionShape& a, const ChipSpec& chip, cons
 }
 
 TileProgram attention_program(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
-  if (const auto m = misfit(a, chip, t)) throw InfeasibleError(describe_misfit(chip, t.q, t.kv, *m));
+  if (const auto m = misfit(a, chip, t))
+    throw InfeasibleError(fmt::format("{} (attention of head_dim {}, value_dim {})",
+                                      describe_misfit(chip, t.q, t.kv, *m), a.head_dim, a.value_extent()));
   return AttentionTemplate(a, chip, t).write();
 }
 

@@ -88,7 +88,7 @@ std::vector<std::int64_t> row_tiles(const AttentionShape& a, const ChipSpec& chi
   return {kSmall, kLarge};
 }
 
-void add_attention_tilings(const AttentionShape& a, const ChipSpec& chip, bool drafts,
+void add_attention_tilings(const AttentionShape& a, const ChipSpec& chip, bool drafts, std::int64_t parts,
                            std::vector<AttentionTiling>& list) {
   const bool decodes = a.decodes() || drafts;
   const std::int64_t packed = decodes ? packed_heads(a, chip) : 1;
@@ -98,22 +98,32 @@ void add_attention_tilings(const AttentionShape& a, const ChipSpec& chip, bool d
   for (const std::int64_t q : row_tiles(a, chip, drafts)) {
     for (const std::int64_t kv : {32, 64, 128, 256}) {
       // only where heads are too wide for more
-      if (kv == 32 && !misfit(a, chip, {q, 64, 1, drafts})) continue;
-      list.push_back({q, kv, 1, drafts});
-      const std::int64_t blocks = heads * ceil_div(rows, q);
+      if (kv == 32 && !misfit(a, chip, {q, 64, 1, drafts, parts})) continue;
+      list.push_back({q, kv, 1, drafts, parts});
+      const std::int64_t blocks = heads * ceil_div(rows, q) * parts;
       const bool can_split = decodes || !a.causal;
       for (std::int64_t split = 2;
            can_split && blocks * split <= 4 * chip.cores.count && a.kv_len / split >= kv; split *= 2)
-        list.push_back({q, kv, split, drafts});
+        list.push_back({q, kv, split, drafts, parts});
     }
   }
 }
 
 /// A user's library has both kernels, and takes the faster one. Only the decode kernel knows latent keys.
+/// Values are cut where no tile fits with all of their columns.
 std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const ChipSpec& chip) {
+  constexpr std::int64_t kMostParts = 8;
   std::vector<AttentionTiling> list;
-  if (!a.drafts() || !a.latent) add_attention_tilings(a, chip, false, list);
-  if (a.drafts()) add_attention_tilings(a, chip, true, list);
+  for (std::int64_t parts = 1; parts <= kMostParts; parts *= 2) {
+    std::vector<AttentionTiling> some;
+    if (!a.drafts() || !a.latent) add_attention_tilings(a, chip, false, parts, some);
+    if (a.drafts()) add_attention_tilings(a, chip, true, parts, some);
+    const bool any =
+        std::any_of(some.begin(), some.end(), [&](const AttentionTiling& t) { return !misfit(a, chip, t); });
+    if (any) return some;
+    if (parts == 1) list = std::move(some);
+    if (a.pass == Pass::Backward) break;
+  }
   return list;
 }
 

@@ -24,6 +24,8 @@ struct AttentionTiling {
   std::int64_t q = 128, kv = 128;
   std::int64_t splits = 1;
   bool drafts = false;  ///< the decode kernel, for several new tokens
+  /// Blocks that share the columns of the values: each computes all scores, and its part of the output.
+  std::int64_t value_parts = 1;
 };
 
 /// Rows and columns that a product is padded up to. A product of fewer rows than the engine's is computed

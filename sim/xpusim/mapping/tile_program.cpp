@@ -53,11 +53,12 @@ Block heads_block(const TileProgram& p, std::int64_t index) {
   Block b;
   for (; index >= blocks(p.shapes[b.shape]); ++b.shape) index -= blocks(p.shapes[b.shape]);
   const std::int64_t split = index % r.splits;
-  const std::int64_t head = group * r.heads_at_once + index / r.splits / r.m_tiles % heads;
+  const std::int64_t part = index / r.splits % r.value_parts;
+  const std::int64_t head = group * r.heads_at_once + index / (r.splits * r.value_parts) / r.m_tiles % heads;
   const std::int64_t kv_head = head / r.heads_per_kv;
   const std::int64_t first = kv_head * r.k_tiles + split * r.k_tiles_per_split;
   b.first_tile[0] = first;
-  b.first_tile[1] = first;
+  b.first_tile[1] = first + part * (r.batch / r.heads_per_kv * r.k_tiles);
   return b;
 }
 

@@ -124,6 +124,7 @@ struct RasterSpec {
   std::int64_t k_tiles_per_split = 1;
   std::int64_t heads_at_once = 1;  ///< Heads: of a group, whose keys and values fit L2 together
   std::int64_t heads_per_kv = 1;   ///< Heads: query heads that read one key head
+  std::int64_t value_parts = 1;  ///< Heads: blocks that share the columns of the values, each part its tiles
 };
 
 /// Grid: what differs between the shapes of a program. Products of fewer rows have fewer rows of tiles.
