@@ -211,6 +211,9 @@ void check_attention(const Operator& o, const std::string& path, Reader& r) {
     r.report_conflict({path + "kv_len", path + "q_len"},
                       fmt::format("{} is less than q_len {}", a.kv_len, a.q_len),
                       "kv_len counts the new tokens too");
+  if (a.window > 0 && !a.causal)
+    r.report_conflict({path + "window", path + "causal"}, "a window looks back from a causal token",
+                      "causal: true, or no window");
 }
 
 /// Rows that wait for each other are steps of the event kernel.

@@ -39,14 +39,14 @@ Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const Attention
   g.backward = a.pass == Pass::Backward;
   g.through_l2 = chip.vector.exchange == Exchange::L2;
   g.fed = chip.operand_feed.a_capacity.count() > 0 && chip.operand_feed.b_capacity.count() > 0;
-  g.kv_tiles_per_block = ceil_div(ceil_div(a.kv_len, t.kv), t.splits);
+  g.kv_tiles_per_block = ceil_div(ceil_div(a.seen_keys(), t.kv), t.splits);
   g.kv_tiles = g.kv_tiles_per_block * t.splits;
   g.rows = d(round_up(std::min(t.q, a.q_len * heads_of_block(a, chip, t)), grain.m));
-  g.columns = d(round_up(std::min(t.kv, a.kv_len), grain.n));
+  g.columns = d(round_up(std::min(t.kv, a.seen_keys()), grain.n));
   g.head_dim = d(a.head_dim);
   g.value_dim = d(a.value_extent()) / d(t.value_parts);
   g.element = size_of(a.dtype);
-  const double key_bytes = d(a.kv_len) / d(g.kv_tiles) * size_of(a.kv_dtype);
+  const double key_bytes = d(a.seen_keys()) / d(g.kv_tiles) * size_of(a.kv_dtype);
   g.k_tile_bytes = key_bytes * g.head_dim;
   g.v_tile_bytes = a.latent ? 0 : key_bytes * g.value_dim;
   g.query_bytes = g.rows * (g.head_dim + (g.backward ? g.value_dim : 0)) * g.element;
@@ -93,7 +93,8 @@ class AttentionTemplate {
                                            d(q_tiles) * d(a_.kv_len) * causal_share(a_)}};
     write_bodies(tile_rows, mean_keys_per_tile(spans));
     b_.program.shapes.reserve(spans.size());
-    for (const KeySpan& span : spans) add_blocks(heads * span.q_tiles * t_.value_parts, span.kv_tiles);
+    for (const KeySpan& span : spans)
+      add_blocks(heads * span.q_tiles * t_.value_parts, span.kv_tiles, span.first_tile);
 
     RasterSpec& r = b_.program.raster;
     r.kind = Raster::Heads;
@@ -200,26 +201,40 @@ class AttentionTemplate {
     }
   }
 
-  /// Query tiles (of one head, splits counted) that run over the same number of key tiles, and the keys that
-  /// a row of theirs sees, summed over these tiles.
+  /// Query tiles (of one head, splits counted) that run over the same key tiles, and the keys that a row of
+  /// theirs sees, summed over these tiles.
   struct KeySpan {
     std::int64_t kv_tiles, q_tiles;
     double keys;
+    std::int64_t first_tile = 0;  ///< of the keys
   };
 
   /// Longest rows first: the short ones fill the cores at the end.
   [[nodiscard]] std::vector<KeySpan> causal_spans(std::int64_t q_tiles, double tile_rows) const {
-    const double tile = d(a_.kv_len) / d(g_.kv_tiles);
+    const double tile = d(a_.seen_keys()) / d(g_.kv_tiles);
     std::vector<KeySpan> spans;
     for (std::int64_t i = q_tiles; i-- > 0;) {
-      const double last_row = d(a_.kv_len - a_.q_len) + tile_rows * d(i + 1);
-      const auto tiles = std::clamp<std::int64_t>(
-          static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9)), 1, g_.kv_tiles);
-      if (spans.empty() || spans.back().kv_tiles != tiles) spans.push_back({tiles, 0, 0});
+      const double last_row = d(a_.seen_keys() - a_.q_len) + tile_rows * d(i + 1);
+      const auto end = std::clamp<std::int64_t>(static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9)),
+                                                1, g_.kv_tiles);
+      const std::int64_t first = first_key_tile(last_row - tile_rows + 1, tile, end);
+      const std::int64_t tiles = end - first;
+      if (spans.empty() || spans.back().kv_tiles != tiles || spans.back().first_tile != first)
+        spans.push_back({tiles, 0, 0, first});
       ++spans.back().q_tiles;
-      spans.back().keys += last_row - (tile_rows - 1) / 2;
+      spans.back().keys +=
+          a_.is_windowed()
+              ? (keys_of_rows(a_, tile_rows * d(i + 1)) - keys_of_rows(a_, tile_rows * d(i))) / tile_rows
+              : last_row - (tile_rows - 1) / 2;
     }
     return spans;
+  }
+
+  /// The tile of the first key that a window leaves to the row that sees `keys` without one.
+  [[nodiscard]] std::int64_t first_key_tile(double keys, double tile, std::int64_t end) const {
+    if (!a_.is_windowed()) return 0;
+    const double skipped = std::max(0.0, keys - d(a_.window));
+    return std::clamp<std::int64_t>(static_cast<std::int64_t>(skipped / tile + 1e-9), 0, end - 1);
   }
 
   static double mean_keys_per_tile(const std::vector<KeySpan>& spans) {
@@ -261,16 +276,16 @@ class AttentionTemplate {
 
   /// Blocks over so many key tiles. The scores run `preload` tiles ahead, so that the matrix engine has work
   /// while the vector engine has its own.
-  void add_blocks(std::int64_t count, std::int64_t kv_tiles) {
+  void add_blocks(std::int64_t count, std::int64_t kv_tiles, std::int64_t first) {
     const std::int64_t ahead = std::min(preload_, kv_tiles);
     const std::int64_t last = std::max<std::int64_t>(1, kv_tiles - ahead);
     BlockShape block(count);
     block.run(begin_, 1);
-    block.run(first_scores_, ahead);
-    block.run(next_scores_, kv_tiles > ahead ? 1 : 0);
-    block.run(first_values_, 1);
-    block.run(steady_, kv_tiles - ahead - 1, 1);
-    block.run(last_values_, kv_tiles - last, last);
+    block.run(first_scores_, ahead, first);
+    block.run(next_scores_, kv_tiles > ahead ? 1 : 0, first);
+    block.run(first_values_, 1, first);
+    block.run(steady_, kv_tiles - ahead - 1, first + 1);
+    block.run(last_values_, kv_tiles - last, first + last);
     block.run(end_, 1);
     b_.program.shapes.push_back(block);
   }

@@ -103,7 +103,7 @@ void add_attention_tilings(const AttentionShape& a, const ChipSpec& chip, bool d
       const std::int64_t blocks = heads * ceil_div(rows, q) * parts;
       const bool can_split = decodes || !a.causal;
       for (std::int64_t split = 2;
-           can_split && blocks * split <= 4 * chip.cores.count && a.kv_len / split >= kv; split *= 2)
+           can_split && blocks * split <= 4 * chip.cores.count && a.seen_keys() / split >= kv; split *= 2)
         list.push_back({q, kv, split, drafts, parts});
     }
   }

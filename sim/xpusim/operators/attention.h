@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+
 #include "xpusim/operators/work.h"
 
 namespace xpusim {
@@ -11,6 +13,7 @@ struct AttentionShape {
   bool latent = false;         ///< values are the first elements of the keys: memory holds both once (MLA)
   bool prompt = false;         ///< one token that is a whole prompt: prefill's kernel runs it, not decode's
   bool causal = true;
+  std::int64_t window = 0;  ///< keys that a token sees at most, its own among them; 0: all. Causal only.
   Dtype dtype = Dtype::Bf16;
   Dtype kv_dtype = Dtype::Bf16;
   [[nodiscard]] bool decodes() const { return q_len == 1 && !prompt; }
@@ -22,6 +25,11 @@ struct AttentionShape {
     return pass == Pass::Forward && causal && !prompt && q_len > 1 && q_len < kv_len &&
            (latent || q_len <= kMostDrafts);
   }
+  [[nodiscard]] bool is_windowed() const { return causal && window > 0 && window < kv_len; }
+  /// Keys that any of the new tokens sees: those further back are never read.
+  [[nodiscard]] std::int64_t seen_keys() const {
+    return is_windowed() ? std::min(kv_len, window + q_len - 1) : kv_len;
+  }
   [[nodiscard]] std::int64_t value_extent() const { return value_dim > 0 ? value_dim : head_dim; }
   auto operator<=>(const AttentionShape&) const = default;
 };
@@ -32,7 +40,9 @@ void describe(Fields&, AttentionShape&);
 [[nodiscard]] Extents accuracy_extents(const AttentionShape&);
 [[nodiscard]] AttentionShape sample_of(const AttentionShape&);
 
-/// Share of the q_len x kv_len score matrix that a causal mask leaves.
+/// Keys that the first `rows` of the new tokens see, summed up; of a causal mask.
+[[nodiscard]] double keys_of_rows(const AttentionShape&, double rows);
+/// Share of the q_len x kv_len score matrix that the mask leaves.
 [[nodiscard]] double causal_share(const AttentionShape&);
 
 }  // namespace xpusim

@@ -201,8 +201,9 @@ Operator plain_attention(RowReader& r, std::string_view q_len, std::string_view 
 
 /// Kernels of training: forward, backward, or one after the other.
 Call training_attention(RowReader& r) {
-  if (!r.text("window").empty()) return {};  // a sliding window has no model
   Operator o = plain_attention(r, "seq_q", "seq_kv", "1");
+  o.as<AttentionShape>().window = r.count_or("window", 0);
+  if (o.as<AttentionShape>().window > 0 && !o.as<AttentionShape>().causal) return {};  // no model looks ahead
   o.as<AttentionShape>().value_dim = r.count_or("head_dim_v", o.as<AttentionShape>().head_dim);
   Call call{o, {}, Setup::None};
   const std::string_view direction = r.text("direction");
