@@ -15,6 +15,7 @@ double seconds(const AttentionShape& a, const ChipSpec& c) {
 AttentionShape random_decode(Random& r, const ChipSpec& c) {
   AttentionShape a = random_operator(r, c, Class::Decode).as<AttentionShape>();
   a.causal = true;
+  a.window = 0;
   if (a.latent) a.kv_heads = 1, a.heads = r.pick(std::vector<std::int64_t>{8, 16, 64, 128});
   return a;
 }
@@ -99,8 +100,8 @@ TEST(Windows, OfAllKeysAreNone) {
   }
 }
 
-/// A window of few keys lies in two tiles or in three, as the tiles' borders fall: a longer one can be so much
-/// faster (37 % over 8,000 steps).
+/// A window of few keys lies in two tiles or in three, as the tiles' borders fall: a longer one can be so
+/// much faster (37 % over 8,000 steps).
 constexpr double kBorders = 0.5;
 
 TEST(Windows, CostMoreTheLongerTheyAre) {

@@ -163,7 +163,12 @@ inline Operator random_gemm(Random& r, const ChipSpec& c) {
   o.as<GemmShape>().k = extent(4096);
   o.as<GemmShape>().batch = r.chance(0.2) ? r.integer(2, 6) : 1;
   o.as<GemmShape>().dtype = r.pick(types);
-  o.as<GemmShape>().weight_dtype = r.chance(0.2) ? Dtype::Int8 : o.as<GemmShape>().dtype;
+  o.as<GemmShape>().weight_dtype = o.as<GemmShape>().dtype;
+  if (r.chance(0.3)) {
+    const bool narrow = c.matrix.unpack_rate.count() > 0 && r.chance(0.5);
+    o.as<GemmShape>().weight_dtype =
+        narrow ? r.pick(std::vector<Dtype>{Dtype::Int4, Dtype::Nvfp4}) : Dtype::Int8;
+  }
   o.as<GemmShape>().b_is_weight = r.chance(0.7);
   o.as<GemmShape>().weight_copies = r.chance(0.15) ? r.integer(1, 6) : 0;
   return o;

@@ -52,4 +52,11 @@ constexpr double size_of(Dtype d) {
   return bare_size_of(d) + static_cast<double>(l.scale_bits) / static_cast<double>(8 * l.block);
 }
 
+/// Are weights of this type made wider before a product of `operands`? Weights of 8 bits are converted on
+/// their way into the matrix engine, and products of mxfp8 take mxfp4 as it is (one instruction for both).
+constexpr bool is_unpacked(Dtype weights, Dtype operands) {
+  return layout_of(weights).bits == 4 && weights != operands &&
+         !(weights == Dtype::Mxfp4 && operands == Dtype::Mxfp8);
+}
+
 }  // namespace xpusim

@@ -211,28 +211,27 @@ class AttentionTemplate {
 
   /// Longest rows first: the short ones fill the cores at the end.
   [[nodiscard]] std::vector<KeySpan> causal_spans(std::int64_t q_tiles, double tile_rows) const {
-    const double tile = d(a_.seen_keys()) / d(g_.kv_tiles);
+    const double tile = d(a_.seen_keys()) / d(g_.kv_tiles), before = d(a_.seen_keys() - a_.q_len);
+    const bool windowed = a_.is_windowed();
     std::vector<KeySpan> spans;
     for (std::int64_t i = q_tiles; i-- > 0;) {
-      const double last_row = d(a_.seen_keys() - a_.q_len) + tile_rows * d(i + 1);
+      const double last_row = before + tile_rows * d(i + 1);
       const auto end = std::clamp<std::int64_t>(static_cast<std::int64_t>(std::ceil(last_row / tile - 1e-9)),
                                                 1, g_.kv_tiles);
-      const std::int64_t first = first_key_tile(last_row - tile_rows + 1, tile, end);
+      const std::int64_t first = windowed ? first_key_tile(last_row - tile_rows + 1, tile, end) : 0;
       const std::int64_t tiles = end - first;
       if (spans.empty() || spans.back().kv_tiles != tiles || spans.back().first_tile != first)
         spans.push_back({tiles, 0, 0, first});
       ++spans.back().q_tiles;
       spans.back().keys +=
-          a_.is_windowed()
-              ? (keys_of_rows(a_, tile_rows * d(i + 1)) - keys_of_rows(a_, tile_rows * d(i))) / tile_rows
-              : last_row - (tile_rows - 1) / 2;
+          windowed ? (keys_of_rows(a_, tile_rows * d(i + 1)) - keys_of_rows(a_, tile_rows * d(i))) / tile_rows
+                   : last_row - (tile_rows - 1) / 2;
     }
     return spans;
   }
 
   /// The tile of the first key that a window leaves to the row that sees `keys` without one.
   [[nodiscard]] std::int64_t first_key_tile(double keys, double tile, std::int64_t end) const {
-    if (!a_.is_windowed()) return 0;
     const double skipped = std::max(0.0, keys - d(a_.window));
     return std::clamp<std::int64_t>(static_cast<std::int64_t>(skipped / tile + 1e-9), 0, end - 1);
   }

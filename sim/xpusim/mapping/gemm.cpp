@@ -14,6 +14,14 @@ namespace {
 /// they are converted on their way into the matrix engine.
 double a_size(const GemmShape& g) { return size_of(g.dtype); }
 double b_size(const GemmShape& g) { return size_of(g.b_is_weight ? g.weight_dtype : g.dtype); }
+bool unpacks(const GemmShape& g) { return g.b_is_weight && is_unpacked(g.weight_dtype, g.dtype); }
+/// Vector units that reach the matrix engine by way of L2 only unpack weights before they are staged.
+bool unpacks_through_l2(const GemmShape& g, const ChipSpec& chip) {
+  return unpacks(g) && chip.vector.exchange == Exchange::L2;
+}
+double staged_b_size(const GemmShape& g, const ChipSpec& chip) {
+  return unpacks_through_l2(g, chip) ? a_size(g) : b_size(g);
+}
 /// Bytes of an operand's element inside the core: scales have places of their own.
 double operand_size(const GemmShape& g) { return bare_size_of(g.dtype); }
 /// Share of data that L2 still holds when it is used again, after `footprint` bytes of it and others passed.
@@ -50,7 +58,7 @@ double operand_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling&
 /// Depth of a staging block: as deep as leaves four stages, so that copies, feeds and products overlap.
 std::int64_t staging_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
   constexpr std::int64_t kStages = 4, kDeepest = 512;
-  const double stage_bytes_per_k = d(kStages) * (d(t.m) * a_size(g) + d(t.n) * b_size(g));
+  const double stage_bytes_per_k = d(kStages) * (d(t.m) * a_size(g) + d(t.n) * staged_b_size(g, chip));
   std::int64_t depth = grain_k(g, chip);
   while (depth < kDeepest && depth < g.k &&
          d(2 * depth) * stage_bytes_per_k <= d(chip.staging.capacity.count()))
@@ -79,11 +87,16 @@ class GemmTemplate {
   }
 
   TileProgram write() {
+    if (unpacks(g_)) declare_unpacking();
     if (splits_ > 1) declare_partial_sums();
     for (const Products& p : products_) {
       BlockShape block(p.tiles * splits_ * p.count);
-      product(p);
-      block.run(b_.body(), blocks_per_split_);
+      if (unpacks_through_l2(g_, chip_)) {
+        run_behind_vector_units(p, block);
+      } else {
+        product(p);
+        block.run(b_.body(), blocks_per_split_);
+      }
       splits_ == 1 ? store(p) : store_split(p);
       block.run(b_.body(), 1);
       b_.program.shapes.push_back(block);
@@ -145,7 +158,7 @@ class GemmTemplate {
   }
 
   void declare_buffers(const GemmTiling& t) {
-    const double stage = d(depth_) * (d(t.m) * a_size(g_) + d(t.n) * b_size(g_));
+    const double stage = d(depth_) * (d(t.m) * a_size(g_) + d(t.n) * staged_b_size(g_, chip_));
     const auto stages = static_cast<std::int64_t>(d(chip_.staging.capacity.count()) / stage);
     staging_ = b_.buffer(chip_.staging.name, std::max<std::int64_t>(stages, 2));
     sums_ = b_.buffer(chip_.accumulator.name, chip_.accumulator.capacity.count() / (t.m * t.n * 4));
@@ -165,8 +178,16 @@ class GemmTemplate {
   /// One staging block's share of a tile.
   void product(const Products& p) {
     Access a{a_, p.a_tile}, w{w_, b_tile_};
-    set_multicast(p, a, w);
-    b_.step(load(Engine::CopyIn, (a.bytes + w.bytes) / chip_.copy_in.port.count(), staging_, {a, w}));
+    Input after;
+    if (unpacks_through_l2(g_, chip_)) {
+      w = {tiles_in_, unpacked_tile()};
+      after = {passed_};
+    } else {
+      set_multicast(p, a, w);
+    }
+    b_.step(load(Engine::CopyIn, (a.bytes + w.bytes) / chip_.copy_in.port.count(), staging_, {a, w}, after));
+    const bool beside = unpacks(g_) && !unpacks_through_l2(g_, chip_);
+    if (beside) b_.step(compute(Engine::Vector, unpack_cycles(), {Input{staging_, false}}, {unpacked_}));
 
     const double feeds = d(feeds_);
     const double rate = matrix_rate(chip_, g_.dtype).count() * chip_.matrix.issue_efficiency;
@@ -177,13 +198,57 @@ class GemmTemplate {
         operand_size(g_) * depth;
     const Flops flops(2 * d(p.m) * d(g_.n) * d(g_.k) / (d(p.tiles * k_blocks_) * feeds));
     for (std::int64_t i = 0; i < feeds_; ++i) {
+      const bool last = i + 1 == feeds_;
+      const Input wide = beside ? Input{unpacked_, last} : Input{};
       if (needs_feed(chip_)) {
-        b_.step(compute(Engine::Feed, feed, {Input{staging_, i + 1 == feeds_}}, {fed_}));
+        b_.step(compute(Engine::Feed, feed, {Input{staging_, last}, wide}, {fed_}));
         b_.step(compute(Engine::Matrix, cycles, {Input{fed_}}, {sums_, true}, flops));
       } else {  // the matrix engine reads the staging buffer as it computes
-        b_.step(compute(Engine::Matrix, std::max(cycles, feed), {Input{staging_}}, {sums_, true}, flops));
+        b_.step(
+            compute(Engine::Matrix, std::max(cycles, feed), {Input{staging_}, wide}, {sums_, true}, flops));
       }
     }
+  }
+
+  void declare_unpacking() {
+    static_cast<void>(unpack_rate(chip_, g_.weight_dtype, g_.dtype));
+    unpacked_ = b_.buffer("unpacked weights", 2);
+    if (!unpacks_through_l2(g_, chip_)) return;
+    declare_tiles_in_l2();
+    packed_ = b_.buffer("packed weights", kAhead);
+    passed_ = b_.buffer("unpacked weights in L2", kAhead + 1);
+  }
+  void declare_tiles_in_l2() {
+    if (tiles_out_ != kNone) return;
+    tiles_out_ = b_.operand({.name = "tiles into L2", .write = true, .hbm_share = 0});
+    tiles_in_ = b_.operand({.name = "tiles from L2", .resident = 1});
+  }
+  [[nodiscard]] double unpack_cycles() const {
+    return tile_n_ * padded_block_k_ / unpack_rate(chip_, g_.weight_dtype, g_.dtype).count();
+  }
+  /// Bytes of a staging block's weights in the operands' type.
+  [[nodiscard]] double unpacked_tile() const { return b_tile_ / b_size(g_) * a_size(g_); }
+
+  /// The vector units take a tile of the weights, unpack it and put it into L2.
+  void unpack(std::int64_t ahead) {
+    const double units = d(chip_.vector.units_per_core);
+    b_.step(load(Engine::VectorIn, b_tile_ / units / chip_.vector.read_port.count(), packed_,
+                 {Access{w_, b_tile_, 1, d(ahead)}}));
+    b_.step(compute(Engine::Vector, unpack_cycles(), {Input{packed_}}, {unpacked_}));
+    b_.step(post(Engine::VectorOut, unpacked_tile() / units / chip_.vector.write_port.count(), {unpacked_},
+                 passed_, {tiles_out_, unpacked_tile()}));
+  }
+
+  /// The vector units run some staging blocks ahead of the products.
+  void run_behind_vector_units(const Products& p, BlockShape& block) {
+    const std::int64_t ahead = std::min(kAhead, blocks_per_split_);
+    unpack(0);
+    block.run(b_.body(), ahead);
+    unpack(ahead);
+    product(p);
+    block.run(b_.body(), blocks_per_split_ - ahead);
+    product(p);
+    block.run(b_.body(), ahead, blocks_per_split_ - ahead);
   }
 
   void store(const Products& p) {
@@ -192,8 +257,7 @@ class GemmTemplate {
   }
 
   void declare_partial_sums() {
-    sums_out_ = b_.operand({.name = "partial sums", .write = true, .hbm_share = 0});
-    sums_in_ = b_.operand({.name = "partial sums", .resident = 1});
+    declare_tiles_in_l2();
     met_ = b_.buffer("partial sums in L2", 2);
     synchronised_ = b_.buffer("sums of all splits", 2);
     gathered_ = b_.buffer("gathered sums", 2);
@@ -207,10 +271,10 @@ class GemmTemplate {
     const double partial = c_tile * 4 / d(g_.output_bytes_per_element());  // fp32
     const double slice_bytes = c_tile / d(splits_);
     const double units = d(chip_.vector.units_per_core);
-    b_.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met_, {sums_out_, partial}));
+    b_.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met_, {tiles_out_, partial}));
     b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{met_}}, {synchronised_}));
     b_.step(load(Engine::VectorIn, partial / units / chip_.vector.read_port.count(), gathered_,
-                 {Access{sums_in_, partial}}, Input{synchronised_}));
+                 {Access{tiles_in_, partial}}, Input{synchronised_}));
     b_.step(compute(Engine::Vector, partial / 4 / units / chip_.vector.ops_per_cycle.count(),
                     {Input{gathered_}}, {slice_}));
     b_.step(post(Engine::Store, slice_bytes / chip_.store.rate.count(), {slice_}, kNone, {c_, slice_bytes}));
@@ -271,7 +335,9 @@ class GemmTemplate {
   double padded_block_k_ = 1;  ///< what the matrix engine computes of it
   double b_bytes_ = 0, b_tile_ = 0;
   std::int8_t a_ = kNone, w_ = kNone, c_ = kNone, staging_ = kNone, sums_ = kNone, fed_ = kNone;
-  std::int8_t sums_out_ = kNone, sums_in_ = kNone, met_ = kNone, synchronised_ = kNone, gathered_ = kNone,
+  static constexpr std::int64_t kAhead = 2;  ///< staging blocks that the vector units unpack ahead
+  std::int8_t packed_ = kNone, unpacked_ = kNone, passed_ = kNone;
+  std::int8_t tiles_out_ = kNone, tiles_in_ = kNone, met_ = kNone, synchronised_ = kNone, gathered_ = kNone,
               slice_ = kNone;
   Builder b_;
 };
@@ -284,7 +350,7 @@ std::optional<Misfit> misfit(const GemmShape& g, const ChipSpec& chip, const Gem
     if (bytes <= have.count()) return std::nullopt;
     return Misfit{std::string(buffer), Bytes(bytes), have};
   };
-  const double stage = d(grain_k(g, chip)) * (d(t.m) * a_size(g) + d(t.n) * b_size(g));
+  const double stage = d(grain_k(g, chip)) * (d(t.m) * a_size(g) + d(t.n) * staged_b_size(g, chip));
   if (auto m = over(chip.staging.name, 2 * stage, chip.staging.capacity)) return m;
   if (auto m = over(chip.accumulator.name, d(t.m) * d(t.n) * 4, chip.accumulator.capacity)) return m;
   if (!needs_feed(chip)) return std::nullopt;

@@ -34,6 +34,9 @@ void describe(Fields& f, MatrixSpec& c) {
              "extents of tiles that kernels come in: powers of two, multiples of 32, or cut evenly");
   f.required("issue_efficiency", c.issue_efficiency, "rate of back-to-back instructions over the peak",
              fraction());
+  f.optional("unpack_rate", c.unpack_rate,
+             "4-bit weights that the vector units of one core make wider operands of; 0: no kernels do",
+             at_least(0));
 }
 
 void describe(Fields& f, CopyInSpec& c) {
@@ -182,6 +185,12 @@ FlopsPerCycle matrix_rate(const ChipSpec& chip, Dtype dtype) {
   for (const auto& [type, unused] : chip.matrix.flops_per_cycle) known.push_back(name(type));
   throw InfeasibleError(
       fmt::format("{} has no {} matrix rate (it has {})", chip.id, name(dtype), join(known)));
+}
+
+OpsPerCycle unpack_rate(const ChipSpec& chip, Dtype weights, Dtype dtype) {
+  if (chip.matrix.unpack_rate.count() > 0) return chip.matrix.unpack_rate;
+  throw InfeasibleError(fmt::format("{} has no rate to make {} operands of {} weights (matrix.unpack_rate)",
+                                    chip.id, name(dtype), name(weights)));
 }
 
 FlopsPerSecond matrix_peak(const ChipSpec& chip, Dtype dtype) {

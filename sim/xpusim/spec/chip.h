@@ -50,6 +50,8 @@ struct MatrixSpec {
   MatrixGranularity granularity;
   TileShapes tile_shapes = TileShapes::Fine;
   double issue_efficiency = 1.0;  ///< rate of back-to-back instructions over the peak
+  /// Weights of 4 bits that one core's vector units make operands of the product's type; 0: no kernels do.
+  OpsPerCycle unpack_rate;
 };
 
 /// DMA engine that brings operands from L2/HBM into a core.
@@ -215,6 +217,9 @@ void describe(Fields&, MoeSpec&);
 void describe(Fields&, OverheadSpec&);
 void describe(Fields&, ChipSpec&);
 
+/// Elements per cycle of one core, of weights that are unpacked before a product of `dtype`. Throws
+/// InfeasibleError where the chip has no kernels for it.
+[[nodiscard]] OpsPerCycle unpack_rate(const ChipSpec&, Dtype weights, Dtype dtype);
 /// Matrix rate of one core for `dtype`. Throws InfeasibleError that lists the types the chip has.
 [[nodiscard]] FlopsPerCycle matrix_rate(const ChipSpec&, Dtype);
 /// Dense matrix peak of one die at clock.max.
