@@ -42,7 +42,19 @@ void Emitter::self_attention(const LayerType& type) {
 }
 
 void Emitter::queries_keys_values() {
+  if (m_.latent && !plan_.trains) return latent_inputs();
   for (const Projection& p : attention_inputs()) product(p, tokens_);
+}
+
+/// Engines take both products of the hidden state as one, norm what they make, and put the latent of the new
+/// tokens into the cache.
+void Emitter::latent_inputs() {
+  const LatentAttentionSpec& l = *m_.latent;
+  const std::int64_t latent = l.kv_rank + l.rope_dim;
+  product({"latent_down", l.q_rank + latent, m_.hidden}, tokens_);
+  rowwise("latent_norm", RowwiseKind::RmsNorm, tokens_, l.q_rank + l.kv_rank);
+  product({"query_up", heads_ * query_dim(), l.q_rank > 0 ? l.q_rank : m_.hidden}, tokens_);
+  rowwise("write_cache", RowwiseKind::Copy, tokens_, latent);
 }
 
 void Emitter::attention_core(const LayerType& type) {
@@ -56,7 +68,8 @@ void Emitter::attention_core(const LayerType& type) {
 // ---- served: keys and values from a cache
 
 /// The attention of one group of equal sequences.
-void Emitter::served_attention(const LayerType& /*type*/, const SequenceGroup& g, const std::string& name) {
+void Emitter::served_attention(const LayerType& type, const SequenceGroup& g, const std::string& name) {
+  const AttentionLayersSpec* special = special_attention(m_, type);
   if (!m_.latent) {
     AttentionShape a;
     a.batch = g.sequences;
@@ -68,6 +81,8 @@ void Emitter::served_attention(const LayerType& /*type*/, const SequenceGroup& g
     a.causal = m_.causal;
     a.dtype = type_;
     a.kv_dtype = plan_.precision.kv_cache;
+    if (special != nullptr && special->chunk > 0) return chunked_attention(a, special->chunk, g, name);
+    if (special != nullptr) a.window = special->window;
     return shared_attention(a, g, name);
   }
   // Keys of every cached token go up to all heads, or queries come down to the latent: what computes less
@@ -77,6 +92,23 @@ void Emitter::served_attention(const LayerType& /*type*/, const SequenceGroup& g
   const double expanded = seen * up + fresh * seen * d(query_dim() + value_dim());
   const double absorbed = fresh * up + fresh * seen * d(2 * l.kv_rank + l.rope_dim);
   expanded < absorbed ? expanded_latent(g, name) : absorbed_latent(g, name);
+}
+
+/// New tokens in as many pieces as chunks that they fall into: the rest of the first, whole ones, the last.
+void Emitter::chunked_attention(const AttentionShape& whole, std::int64_t chunk, const SequenceGroup& g,
+                                const std::string& name) {
+  std::int64_t place = g.cached_tokens, pieces = 0;
+  while (place < g.seen()) {
+    AttentionShape a = whole;
+    const std::int64_t before = place % chunk;
+    const std::int64_t whole_chunks = before == 0 ? (g.seen() - place) / chunk : 0;
+    a.batch *= std::max<std::int64_t>(1, whole_chunks);
+    a.q_len = whole_chunks > 0 ? chunk : std::min(chunk - before, g.seen() - place);
+    a.kv_len = before + a.q_len;
+    const SequenceGroup part{a.batch, a.q_len, before, 0};
+    shared_attention(a, part, pieces++ == 0 ? name : name + "_piece_" + std::to_string(pieces));
+    place += a.q_len * std::max<std::int64_t>(1, whole_chunks);
+  }
 }
 
 void Emitter::expanded_latent(const SequenceGroup& g, const std::string& name) {

@@ -133,6 +133,13 @@ GemmShape& Emitter::multiply(std::string name, std::int64_t m, std::int64_t n, s
 }
 
 void Emitter::product(const Projection& p, std::int64_t rows) {
+  if (text_tokens_ > 0 && rows == tokens_) {
+    const std::int64_t text = std::exchange(text_tokens_, 0);
+    product(p, rows - text);
+    product({"text_" + p.name, p.n, p.k, p.wide}, text);
+    text_tokens_ = text;
+    return;
+  }
   if (!p.wide) quantize("quantize_" + p.name, rows, p.k);
   multiply(p.name, rows, p.n, p.k, true, p.wide);
 }
@@ -206,10 +213,20 @@ void Emitter::layers(const LayerType& type, std::int64_t count) {
   layer_forward(type);
 }
 
+void Emitter::modulation(const LayerType& type) {
+  // Two blocks of three vectors each for either stream; one block of three where they are joined.
+  const std::int64_t vectors = type.separate_text ? 12 : 3;
+  product({"modulation", ceil_div(vectors * m_.hidden, tp_), m_.hidden, true}, sequences(plan_.shape));
+}
+
 void Emitter::layer_forward(const LayerType& type) {
+  if (m_.joint_text) modulation(type);
+  if (type.separate_text)
+    text_tokens_ = sequences(plan_.shape) * ceil_div(m_.joint_text->tokens, plan_.groups.context);
   if (m_.parallel_block && !type.separate_text) return parallel_block();
   attention_block(type);
   feed_forward(type);
+  text_tokens_ = 0;
 }
 
 double Emitter::weight_bytes(const LayerType& type) const {

@@ -103,8 +103,11 @@ class Emitter {
   void attention_block(const LayerType&);
   void self_attention(const LayerType&);
   void queries_keys_values();
+  void latent_inputs();
   void attention_core(const LayerType&);
   void served_attention(const LayerType&, const SequenceGroup&, const std::string& name);
+  void chunked_attention(const AttentionShape&, std::int64_t chunk, const SequenceGroup&,
+                         const std::string& name);
   void expanded_latent(const SequenceGroup&, const std::string& name);
   void absorbed_latent(const SequenceGroup&, const std::string& name);
   void shared_attention(AttentionShape, const SequenceGroup&, const std::string& name);
@@ -152,6 +155,8 @@ class Emitter {
 
   // ---- whole layers
   void layer_forward(const LayerType&);
+  /// Shift, scale and gate of a diffusion transformer's blocks, from the time step: one row a sequence.
+  void modulation(const LayerType&);
   void layer_backward(const LayerType&, bool with_weights);
   /// Weights that replicas share are gathered beside the computation before, and their gradients summed.
   void prefetch(const LayerType&);
@@ -169,6 +174,7 @@ class Emitter {
   Dtype weight_type_;  ///< of weights in memory
   std::int64_t tp_, tokens_ = 1, own_tokens_ = 1, sampled_ = 1;
   std::int64_t heads_ = 1, kv_heads_ = 1, ffn_ = 1, vocab_ = 1;
+  std::int64_t text_tokens_ = 0;     ///< of tokens_, that this layer's own weights for the text take
   std::vector<std::string> joined_;  ///< what the next operator waits for, besides the usual
   Graph graph_;
 };

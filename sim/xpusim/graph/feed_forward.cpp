@@ -94,6 +94,7 @@ void Emitter::shared_experts() {
   if (!kernels_.fused_activation)
     rowwise("shared_activation_bias", RowwiseKind::Copy, shared_rows(), shared_ffn() * up());
   product({"shared_down", m_.hidden, shared_ffn()}, shared_rows());
+  if (!plan_.trains) rowwise("add_shared", RowwiseKind::Add, shared_rows(), m_.hidden);
 }
 
 void Emitter::experts_forward() {

@@ -13,7 +13,8 @@ struct ChunkPasses {
 [[nodiscard]] ChunkPasses passes_of(const Chunk&, const ModelSpec&, const Plan&, const StackSpec&);
 
 /// Layers of a chunk that the backward pass computes again: the plan's number of them, the first ones.
-[[nodiscard]] std::map<LayerType, std::int64_t> recomputed_layers(const Chunk&, const ModelSpec&, const Plan&);
+[[nodiscard]] std::map<LayerType, std::int64_t> recomputed_layers(const Chunk&, const ModelSpec&,
+                                                                  const Plan&);
 
 /// A pass of the layers that draft a token.
 [[nodiscard]] Graph draft_of(const ModelSpec&, const Plan&, const StackSpec&);

@@ -230,7 +230,7 @@ void check_phase(const ModelSpec& m, const ScenarioSpec& s, Complaints& wrong) {
 }
 
 /// The sequences of one replica, all micro-batches together.
-StepShape shape_of(const ScenarioSpec& s, std::int64_t dp) {
+StepShape shape_of(const ModelSpec& m, const ScenarioSpec& s, std::int64_t dp) {
   const std::int64_t each = ceil_div(s.batch, dp);
   const std::int64_t verified = s.speculation ? 1 + s.speculation->drafts : 1;
   switch (s.phase) {
@@ -238,8 +238,10 @@ StepShape shape_of(const ScenarioSpec& s, std::int64_t dp) {
       return {{each, verified, s.context, verified}};
     case Phase::Step:
       return s.groups;
-    case Phase::Denoise:
-      return {{each, s.sequence, 0, s.sequence}};
+    case Phase::Denoise: {
+      const std::int64_t tokens = s.sequence + (m.joint_text ? m.joint_text->tokens : 0);
+      return {{each, tokens, 0, tokens}};
+    }
     case Phase::Prefill:
     case Phase::Generate:
     case Phase::Training:
@@ -298,7 +300,7 @@ Plan resolve_serving(const ModelSpec& m, const ScenarioSpec& s, std::int64_t dev
   // Replicas that exchange tokens with each other may hold unequally many: a step ends with the fullest.
   if (s.phase != Phase::Step && s.batch % dp != 0 && !plan.exchanges_experts())
     wrong.add(fmt::format("scenario.batch: {} sequences do not divide over {} replicas", s.batch, dp));
-  plan.shape = shape_of(s, dp);
+  plan.shape = shape_of(m, s, dp);
   check_shape(m, plan, s, wrong);
   wrong.raise();
   split_over_pipeline(plan);

@@ -190,7 +190,9 @@ double layer_parameters(const ModelSpec& m, const LayerType& type) {
   const double norms =
       2 * hidden * (m.norm == NormKind::LayerNorm ? 2 : 1) + (m.qk_norm ? 2 * d(m.head_dim) : 0);
   const double products = attention_parameters(m, type) + feed_forward;
-  return products * (type.separate_text ? 2 : 1) + norms;
+  // Shift, scale and gate of each block, made of the time step (Emitter::modulation).
+  const double modulation = m.joint_text ? hidden * hidden * (type.separate_text ? 12 : 3) : 0;
+  return products * (type.separate_text ? 2 : 1) + norms + modulation;
 }
 
 double expert_parameters(const ModelSpec& m) {
