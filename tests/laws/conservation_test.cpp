@@ -45,7 +45,7 @@ TEST_P(Conservation, EveryCandidateStoresTheOutputOnce) {
     const Operator o = random_operator(r, c, GetParam());
     const double output = cost(o).output_bytes;
     for (const mapping::TileProgram& p : mapping::candidates(o, c)) {
-      const double stored = moved(p, {"C", "O", "output"}, true);
+      const double stored = moved(p, {"C", "O", "output", "state out"}, true);
       worst.see(output > 0 ? off(stored, output) : stored, text(o) + " | " + p.label + " | " + text(c));
     }
   }

@@ -136,17 +136,26 @@ inline std::string text(const Operator& o) {
         "weight_copies={}",
         g.groups, g.m, g.n, g.k, g.active, g.imbalance, name(g.dtype), name(g.weight_dtype), g.weight_copies);
   }
+  if (o.is<LinearScanShape>()) {
+    const LinearScanShape& s = o.as<LinearScanShape>();
+    return fmt::format(
+        "linear_scan batch={} q_len={} key_heads={} heads={} key_dim={} value_dim={} chunk={} dtype={} "
+        "state_dtype={}",
+        s.batch, s.q_len, s.key_heads, s.heads, s.key_dim, s.value_dim, s.chunk, name(s.dtype),
+        name(s.state_dtype));
+  }
   const RowwiseShape& w = o.as<RowwiseShape>();
   return fmt::format("{} rows={} cols={} pairs={} pass={} dtype={} residual={}", enum_name(w.kind), w.rows,
                      w.cols, w.pairs, enum_name(w.pass), name(w.dtype), w.residual);
 }
 
 /// The classes of operators that the laws go through.
-enum class Class : std::uint8_t { Gemm, Prefill, Backward, Decode, Rowwise, Grouped };
-inline constexpr std::array<std::string_view, 6> kClassNames = {
-    "Gemm", "AttentionForward", "AttentionBackward", "AttentionDecode", "Rowwise", "GroupedGemm"};
-inline const std::vector<Class> kClasses = {Class::Gemm,   Class::Prefill, Class::Backward,
-                                            Class::Decode, Class::Rowwise, Class::Grouped};
+enum class Class : std::uint8_t { Gemm, Prefill, Backward, Decode, Rowwise, Grouped, Scan };
+inline constexpr std::array<std::string_view, 7> kClassNames = {
+    "Gemm",    "AttentionForward", "AttentionBackward", "AttentionDecode",
+    "Rowwise", "GroupedGemm",      "LinearScan"};
+inline const std::vector<Class> kClasses = {Class::Gemm,    Class::Prefill, Class::Backward, Class::Decode,
+                                            Class::Rowwise, Class::Grouped, Class::Scan};
 
 inline Operator random_gemm(Random& r, const ChipSpec& c) {
   std::vector<Dtype> types;
@@ -222,6 +231,20 @@ inline Operator random_attention(Random& r, const ChipSpec& c, Class kind) {
   return o;
 }
 
+inline Operator random_scan(Random& r, const ChipSpec& c) {
+  LinearScanShape o;
+  o.batch = r.log_integer(1, 8);
+  o.q_len = r.log_integer(1, 2048);
+  o.key_heads = r.integer(1, 4);
+  o.heads = o.key_heads * r.integer(1, 4);
+  o.key_dim = r.pick(std::vector<std::int64_t>{64, 128});
+  o.value_dim = r.pick(std::vector<std::int64_t>{64, 128});
+  o.chunk = r.pick(std::vector<std::int64_t>{32, 64});
+  o.dtype = half_type(c);
+  o.state_dtype = r.pick(std::vector<Dtype>{Dtype::Fp32, Dtype::Bf16});
+  return {"linear_scan", o, {}};
+}
+
 inline Operator random_rowwise(Random& r) {
   Operator o;
   const auto last = static_cast<std::int64_t>(kRowwiseKindNames.size()) - 1;
@@ -241,6 +264,7 @@ inline Operator random_operator(Random& r, const ChipSpec& c, Class kind) {
   if (kind == Class::Gemm) return random_gemm(r, c);
   if (kind == Class::Rowwise) return random_rowwise(r);
   if (kind == Class::Grouped) return random_grouped_gemm(r, c);
+  if (kind == Class::Scan) return random_scan(r, c);
   return random_attention(r, c, kind);
 }
 inline Operator random_operator(Random& r, const ChipSpec& c) {

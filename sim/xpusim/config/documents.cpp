@@ -204,6 +204,11 @@ void check_scenario(const ScenarioSpec& s, Reader& r) {
 
 /// `path`: of the operator's members, with the dot.
 void check_attention(const Operator& o, const std::string& path, Reader& r) {
+  if (o.is<LinearScanShape>() && o.as<LinearScanShape>().heads % o.as<LinearScanShape>().key_heads != 0)
+    r.report_conflict({path + "key_heads", path + "heads"},
+                      fmt::format("{} does not divide {} heads", o.as<LinearScanShape>().key_heads,
+                                  o.as<LinearScanShape>().heads),
+                      "heads = key_heads x group");
   if (!o.is<AttentionShape>()) return;
   const AttentionShape& a = o.as<AttentionShape>();
   check_heads(a.heads, a.kv_heads, path, r);

@@ -36,9 +36,39 @@ void Emitter::attention_block(const LayerType& type) {
 }
 
 void Emitter::self_attention(const LayerType& type) {
+  const AttentionLayersSpec* special = special_attention(m_, type);
+  if (special != nullptr && special->linear) return linear_attention();
   gather_beside("gather_attention", [&] { queries_keys_values(); });
   attention_core(type);
   sum_beside("reduce_attention", [&] { product(attention_output(), tokens_); });
+}
+
+/// Gated delta nets (arXiv 2412.06464, figure 1; Qwen3-Next): queries, keys, values and the output's gate from
+/// one product, the rates of decay and update from a narrow one, a short convolution, the scan, a gated norm.
+void Emitter::linear_attention() {
+  const LinearAttentionSpec& l = *m_.linear;
+  const std::int64_t states = ceil_div(l.value_heads, tp_);
+  const std::int64_t key_heads = std::max<std::int64_t>(1, l.key_heads / tp_);
+  const std::int64_t keys = key_heads * l.key_dim, values = states * l.value_dim;
+  gather_beside("gather_attention", [&] {
+    product({"linear_in", 2 * keys + 2 * values, m_.hidden}, tokens_);
+    product({"linear_rates", 2 * states, m_.hidden, true}, tokens_);
+  });
+  rowwise("short_conv", RowwiseKind::Rope, tokens_, 2 * keys + values);
+  for (std::size_t i = 0; i < plan_.shape.size(); ++i) {
+    const SequenceGroup& g = plan_.shape[i];
+    LinearScanShape s;
+    s.batch = g.sequences;
+    s.q_len = g.new_tokens;
+    s.key_heads = key_heads;
+    s.heads = states;
+    s.key_dim = l.key_dim;
+    s.value_dim = l.value_dim;
+    s.dtype = type_;
+    add(i == 0 ? "linear_scan" : "linear_scan_" + std::to_string(i + 1), s);
+  }
+  rowwise("gated_norm", RowwiseKind::RmsNorm, tokens_ * states, l.value_dim, Pass::Forward, true);
+  sum_beside("reduce_attention", [&] { product({"attention_out", m_.hidden, values}, tokens_); });
 }
 
 void Emitter::queries_keys_values() {

@@ -106,6 +106,7 @@ class Emitter {
   void latent_inputs();
   void attention_core(const LayerType&);
   void served_attention(const LayerType&, const SequenceGroup&, const std::string& name);
+  void linear_attention();
   void chunked_attention(const AttentionShape&, std::int64_t chunk, const SequenceGroup&,
                          const std::string& name);
   void expanded_latent(const SequenceGroup&, const std::string& name);

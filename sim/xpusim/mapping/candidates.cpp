@@ -127,6 +127,19 @@ std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const Ch
   return list;
 }
 
+/// More than a chunk's tokens are not worth the vector units.
+std::vector<ScanTiling> scan_tilings(const LinearScanShape& o) {
+  constexpr std::int64_t kLeastColumns = 16, kMostParts = 8;
+  std::vector<ScanTiling> list;
+  for (const bool recurrent : {false, true}) {
+    if (recurrent && o.q_len > o.chunk) continue;
+    for (std::int64_t parts = 1; parts <= kMostParts; parts *= 2)
+      if (parts == 1 || (o.value_dim % parts == 0 && o.value_dim / parts >= kLeastColumns))
+        list.push_back({recurrent, parts});
+  }
+  return list;
+}
+
 /// Visits the programs of the tilings that fit. Where none does, says why the first, smallest one does not.
 template <class Shape, class Tiling, class Make, class Visit>
 void visit_fitting(const Shape& shape, const ChipSpec& chip, const std::vector<Tiling>& tilings,
@@ -154,6 +167,9 @@ struct Candidates {
   }
   void operator()(const AttentionShape& a) const {
     visit_fitting(a, chip, attention_tilings(a, chip), attention_program, visit);
+  }
+  void operator()(const LinearScanShape& o) const {
+    visit_fitting(o, chip, scan_tilings(o), linear_scan_program, visit);
   }
   void operator()(const RowwiseShape& r) const { visit(rowwise_program(r, chip)); }
   void operator()(const CollectiveShape&) const { throw ModelError("a collective has no program on a chip"); }

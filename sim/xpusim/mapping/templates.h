@@ -28,6 +28,13 @@ struct AttentionTiling {
   std::int64_t value_parts = 1;
 };
 
+/// How a linear scan is run: token by token on the vector units, or by chunks; and the blocks that share the
+/// columns of a head's values.
+struct ScanTiling {
+  bool recurrent = false;
+  std::int64_t value_parts = 1;
+};
+
 /// Rows and columns that a product is padded up to. A product of fewer rows than the engine's is computed
 /// transposed, where that wastes less.
 struct Grain {
@@ -48,12 +55,14 @@ struct Misfit {
 [[nodiscard]] std::optional<Misfit> misfit(const GemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] std::optional<Misfit> misfit(const GroupedGemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] std::optional<Misfit> misfit(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
+[[nodiscard]] std::optional<Misfit> misfit(const LinearScanShape&, const ChipSpec&, const ScanTiling&);
 
 /// The program of one tiling. Throws InfeasibleError when it does not fit the chip's buffers (says which, by
 /// how much).
 [[nodiscard]] TileProgram gemm_program(const GemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] TileProgram grouped_gemm_program(const GroupedGemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] TileProgram attention_program(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
+[[nodiscard]] TileProgram linear_scan_program(const LinearScanShape&, const ChipSpec&, const ScanTiling&);
 [[nodiscard]] TileProgram rowwise_program(const RowwiseShape&, const ChipSpec&);
 
 /// Query heads that one block of a decode kernel takes: those of a group stand under each other, if the

@@ -9,6 +9,7 @@ struct PlaceOfKind {
   std::size_t operator()(const GemmShape&) const { return 0; }
   std::size_t operator()(const AttentionShape&) const { return 1; }
   std::size_t operator()(const GroupedGemmShape&) const { return 2; }
+  std::size_t operator()(const LinearScanShape&) const { return 3; }
   std::size_t operator()(const RowwiseShape& r) const { return kProducts + static_cast<std::size_t>(r.kind); }
   std::size_t operator()(const CollectiveShape& c) const {
     return kFirstCollective + static_cast<std::size_t>(c.kind);
@@ -24,6 +25,7 @@ Work work_of(OpKind kind) {
   if (place == 0) return GemmShape{};
   if (place == 1) return AttentionShape{};
   if (place == 2) return GroupedGemmShape{};
+  if (place == 3) return LinearScanShape{};
   if (place < kFirstCollective) return RowwiseShape{.kind = static_cast<RowwiseKind>(place - kProducts)};
   return CollectiveShape{.kind = static_cast<CollectiveKind>(place - kFirstCollective), .library = {}};
 }

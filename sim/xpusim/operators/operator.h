@@ -7,13 +7,15 @@
 #include "xpusim/operators/collective.h"
 #include "xpusim/operators/gemm.h"
 #include "xpusim/operators/grouped_gemm.h"
+#include "xpusim/operators/linear_scan.h"
 #include "xpusim/operators/rowwise.h"
 
 namespace xpusim {
 
 /// What an operator does: exactly one shape. Whoever tells kinds apart visits it, without a default: the
 /// compiler then names every place that a new kind has to be added to.
-using Work = std::variant<GemmShape, AttentionShape, GroupedGemmShape, RowwiseShape, CollectiveShape>;
+using Work =
+    std::variant<GemmShape, AttentionShape, GroupedGemmShape, LinearScanShape, RowwiseShape, CollectiveShape>;
 
 struct Operator {
   std::string name;
@@ -39,11 +41,16 @@ struct Operator {
 [[nodiscard]] inline bool is_rowwise(const Operator& o) { return o.is<RowwiseShape>(); }
 
 /// The word for what an operator does, in files and in results.
-enum class OpKind : std::uint8_t { Gemm, Attention, GroupedGemm };  // then row-wise kinds, then collectives
-inline constexpr std::size_t kProducts = 3;
+enum class OpKind : std::uint8_t {
+  Gemm,
+  Attention,
+  GroupedGemm,
+  LinearScan
+};  // then row-wise kinds, then collectives
+inline constexpr std::size_t kProducts = 4;
 inline constexpr auto kOpKindNames = [] {
   std::array<std::string_view, kProducts + kRowwiseKindNames.size() + kCollectiveKindNames.size()> all{
-      "gemm", "attention", "grouped_gemm"};
+      "gemm", "attention", "grouped_gemm", "linear_scan"};
   auto* next = all.begin() + kProducts;
   for (const std::string_view name : kRowwiseKindNames) *next++ = name;
   for (const std::string_view name : kCollectiveKindNames) *next++ = name;

@@ -17,6 +17,7 @@ struct StackRate {
     const auto rate = kernels.attention_rate.find(family);
     return rate != kernels.attention_rate.end() ? rate->second : 1;
   }
+  double operator()(const LinearScanShape&) const { return 1; }
   double operator()(const RowwiseShape&) const { return 1; }
   double operator()(const CollectiveShape&) const { return 1; }
   [[nodiscard]] double of_product(Dtype t) const { return size_of(t) < 2 ? kernels.rate_8bit : 1; }

@@ -20,6 +20,7 @@ struct PartOfStep {
   const char* operator()(const GemmShape&) const { return "matrix products"; }
   const char* operator()(const GroupedGemmShape&) const { return "matrix products"; }
   const char* operator()(const AttentionShape&) const { return "attention"; }
+  const char* operator()(const LinearScanShape&) const { return "attention"; }
   const char* operator()(const RowwiseShape&) const { return "other kernels"; }
   const char* operator()(const CollectiveShape&) const { return "communication"; }
 };
