@@ -15,9 +15,15 @@ double seconds(const AttentionShape& a, const ChipSpec& c) {
 AttentionShape random_decode(Random& r, const ChipSpec& c) {
   AttentionShape a = random_operator(r, c, Class::Decode).as<AttentionShape>();
   a.causal = true;
-  a.window = 0;
+  a.window = a.picked = 0;
   if (a.latent) a.kv_heads = 1, a.heads = r.pick(std::vector<std::int64_t>{8, 16, 64, 128});
   return a;
+}
+
+/// Decoding over latent keys of the usual widths.
+AttentionShape latent_decode(std::int64_t batch, std::int64_t heads, std::int64_t kv_len) {
+  return {
+      .batch = batch, .kv_len = kv_len, .heads = heads, .head_dim = 576, .value_dim = 512, .latent = true};
 }
 
 std::string where(const AttentionShape& a, const ChipSpec& c, double is, double was) {
@@ -92,7 +98,7 @@ TEST(Windows, OfAllKeysAreNone) {
         random_operator(r, c, r.pick(std::vector<Class>{Class::Prefill, Class::Backward, Class::Decode}))
             .as<AttentionShape>();
     a.causal = true;
-    a.window = 0;
+    a.window = a.picked = 0;
     const double all = seconds(a, c);
     a.window = a.kv_len + r.integer(0, 3);
     EXPECT_EQ(seconds(a, c), all) << where(a, c, seconds(a, c), all);
@@ -112,7 +118,7 @@ TEST(Windows, CostMoreTheLongerTheyAre) {
     const bool decodes = r.chance(0.5);
     AttentionShape a = random_operator(r, c, decodes ? Class::Decode : Class::Prefill).as<AttentionShape>();
     a.causal = true;
-    a.window = 0;
+    a.window = a.picked = 0;
     const double all = seconds(a, c);
     double before = 0;
     for (std::int64_t w = 1; w < a.kv_len; w += 1 + w / 2) {
@@ -134,6 +140,7 @@ TEST(Windows, InDecodingAreCachesOfTheirLength) {
     const ChipSpec c = random_chip(r);
     AttentionShape a = random_operator(r, c, Class::Decode).as<AttentionShape>();
     a.causal = true;
+    a.picked = 0;
     a.window = r.integer(2, a.kv_len);
     AttentionShape cut = a;
     cut.kv_len = a.window;
@@ -168,10 +175,57 @@ TEST(CausalShare, OfAWindowCountsThePairsThatItLeaves) {
   }
 }
 
-/// Decoding over latent keys of the usual widths.
-AttentionShape latent_decode(std::int64_t batch, std::int64_t heads, std::int64_t kv_len) {
-  return {
-      .batch = batch, .kv_len = kv_len, .heads = heads, .head_dim = 576, .value_dim = 512, .latent = true};
+TEST(Picks, OfAllKeysAreNone) {
+  Random r(7106);
+  for (int i = 0; i < cases(100); ++i) {
+    const ChipSpec c = random_chip(r);
+    AttentionShape a =
+        random_operator(r, c, r.pick(std::vector<Class>{Class::Prefill, Class::Decode})).as<AttentionShape>();
+    a.window = a.picked = 0;
+    const double all = seconds(a, c);
+    a.picked = a.kv_len + r.integer(0, 3);
+    EXPECT_EQ(seconds(a, c), all) << where(a, c, seconds(a, c), all);
+  }
+}
+
+TEST(Picks, BringTheirRowsOnceAndCostNoMoreTheMoreKeysThereAre) {
+  Random r(7107);
+  Worst bytes;
+  for (int i = 0; i < cases(100); ++i) {
+    const ChipSpec c = random_chip(r);
+    AttentionShape a = random_decode(r, c);
+    a.kv_len = r.integer(600, 4000);
+    a.picked = r.integer(16, 500);
+    a.q_len = r.integer(1, 8);
+    const double row =
+        d(a.kv_heads) * d(a.head_dim + (a.latent ? 0 : a.value_extent())) * size_of(a.kv_dtype);
+    const double rows = d(a.batch) * std::min(d(a.q_len * a.picked), d(a.kv_len));
+    EXPECT_NEAR(cost(a).weight_bytes, rows * row, 1e-6 * rows * row);
+    const mapping::TileProgram p = random_program(r, {"", a, {}}, c);
+    const double brought = chip::execute(p, c, c.clock.max, Seconds(0)).hbm_bytes;
+    const double others = cost(a).input_bytes + cost(a).output_bytes;
+    bytes.see(1 - brought / (rows * row), where(a, c, 0, 0));
+    bytes.see(brought / (rows * row + others) - 1, where(a, c, 0, 0));
+    if (a.q_len * a.picked > a.kv_len) continue;
+    const double now = seconds(a, c);
+    a.kv_len *= 4;
+    EXPECT_NEAR(seconds(a, c), now, 1e-9 * now) << where(a, c, seconds(a, c), now);
+  }
+  expect_at_most(bytes, 1e-9);
+}
+
+/// 2048 keys of a long context, as DeepSeek-V3.2 decodes.
+TEST(Picks, OfALongContextAreFasterThanAllOfIt) {
+  for (const char* id : {"h100_sxm", "b200_sxm", "ascend_910c"}) {
+    const ChipSpec c = chip(id);
+    AttentionShape a = latent_decode(32, 128, 65536);
+    const double all = seconds(a, c);
+    a.picked = 2048;
+    EXPECT_LT(seconds(a, c), all / 8) << id;
+    const double at_64k = seconds(a, c);
+    a.kv_len = 131072;
+    EXPECT_NEAR(seconds(a, c), at_64k, 1e-9 * at_64k) << id;
+  }
 }
 
 TEST(WideHeads, RunOnEveryShippedChip) {

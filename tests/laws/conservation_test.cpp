@@ -79,7 +79,7 @@ TEST_P(Conservation, EveryCandidateLoadsItsOperandsAtLeastOnce) {
       } else if (o.is<AttentionShape>()) {
         const AttentionShape& a = o.as<AttentionShape>();
         const auto elements = [&](std::int64_t extent) {
-          return static_cast<double>(a.batch * a.kv_heads * a.seen_keys() * extent) * size_of(a.kv_dtype);
+          return static_cast<double>(a.batch * a.kv_heads * extent) * keys_read(a) * size_of(a.kv_dtype);
         };
         const double keys = elements(a.head_dim), values = a.latent ? 0 : elements(a.value_extent());
         see({"K"}, keys);

@@ -124,10 +124,10 @@ inline std::string text(const Operator& o) {
     const AttentionShape& a = o.as<AttentionShape>();
     return fmt::format(
         "attention pass={} batch={} q_len={} kv_len={} heads={} kv_heads={} head_dim={} value_dim={} "
-        "latent={} causal={} window={} "
+        "latent={} causal={} window={} picked={} "
         "dtype={} kv_dtype={}",
         enum_name(a.pass), a.batch, a.q_len, a.kv_len, a.heads, a.kv_heads, a.head_dim, a.value_dim, a.latent,
-        a.causal, a.window, name(a.dtype), name(a.kv_dtype));
+        a.causal, a.window, a.picked, name(a.dtype), name(a.kv_dtype));
   }
   if (o.is<GroupedGemmShape>()) {
     const GroupedGemmShape& g = o.as<GroupedGemmShape>();
@@ -227,7 +227,10 @@ inline Operator random_attention(Random& r, const ChipSpec& c, Class kind) {
     if (c.matrix.flops_per_cycle.contains(type)) types.push_back(type);
   a.dtype = r.pick(types);
   a.kv_dtype = kind == Class::Decode && r.chance(0.3) ? Dtype::Int8 : a.dtype;
-  if (a.causal && r.chance(0.2)) a.window = r.log_integer(1, a.kv_len);
+  if (a.causal && r.chance(0.2))
+    a.window = r.log_integer(1, a.kv_len);
+  else if (kind != Class::Backward && r.chance(0.15))
+    a.picked = r.log_integer(1, a.kv_len);
   return o;
 }
 

@@ -258,6 +258,23 @@ TEST(Cost, OfTheOptimizerReadsAndWritesThreeFp32StatesPerParameter) {
   EXPECT_DOUBLE_EQ(c.output_bytes, (12 + 2) * 1000);  // the states and the 16-bit weights
 }
 
+TEST(Cost, OfTopKReadsScoresAndWritesPicks) {
+  const Cost c = cost(rowwise(RowwiseKind::TopK, {.rows = 3, .cols = 1000, .pairs = 3 * 64}));
+  EXPECT_DOUBLE_EQ(c.input_bytes, 3 * 1000 * 4);
+  EXPECT_DOUBLE_EQ(c.output_bytes, 3 * 64 * 4);
+  EXPECT_DOUBLE_EQ(c.vector_ops, 9 * 3 * 1000);
+}
+
+TEST(Cost, OfAShortConvolutionAndAGateAreOnePass) {
+  const Cost conv = cost(rowwise(RowwiseKind::ShortConv, {.rows = 7, .cols = 100}));
+  EXPECT_DOUBLE_EQ(conv.input_bytes, 7 * 100 * 2);
+  EXPECT_DOUBLE_EQ(conv.output_bytes, 7 * 100 * 2);
+  EXPECT_DOUBLE_EQ(conv.vector_ops, 2 * 4 * 7 * 100);
+  const Cost gate = cost(rowwise(RowwiseKind::Gate, {.rows = 7, .cols = 100}));
+  EXPECT_DOUBLE_EQ(gate.input_bytes, 2 * 7 * 100 * 2);
+  EXPECT_DOUBLE_EQ(gate.output_bytes, 7 * 100 * 2);
+}
+
 TEST(Cost, OfAnEmbeddingReadsItsTableFromHbm) {
   const Cost c = cost(rowwise(RowwiseKind::Embedding, {.rows = 6, .cols = 10}));
   EXPECT_DOUBLE_EQ(c.weight_bytes, 6 * 10 * 2);

@@ -149,7 +149,8 @@ TEST_F(Mistakes, AnUnknownOperatorIsOneMistakeWhateverItsKeys) {
       "test.yaml:5:29: trace.sections[0].operators[0].op: cannot read 'matmul' (one of gemm, attention, "
       "grouped_gemm, linear_scan, softmax, rmsnorm, layernorm, swiglu, gelu, add, rope, embedding, "
       "cross_entropy, "
-      "optimizer, quantize, moe_route, moe_sort, moe_finalize, moe_permute, moe_describe, copy, all_reduce, "
+      "optimizer, quantize, moe_route, moe_sort, moe_finalize, moe_permute, moe_describe, top_k, short_conv, "
+      "gate, copy, all_reduce, "
       "all_gather, reduce_scatter, all_to_all, broadcast, send_recv, dispatch, combine)");
 }
 

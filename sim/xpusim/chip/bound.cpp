@@ -228,9 +228,9 @@ Seconds lower_bound(const Operator& o, const ChipSpec& chip) {
     cycles = c.matrix_flops.count() / (matrix_rate(chip, c.matrix_dtype).count() * cores);
   cycles = std::max({cycles, c.vector_ops / (chip.vector.ops_per_cycle.count() * units),
                      c.special_ops / (chip.vector.special_per_cycle.count() * units)});
-  const double fraction = o.is<GroupedGemmShape>() && o.as<GroupedGemmShape>().groups > 1
-                              ? chip.moe.hbm_fraction
-                              : chip.hbm.achieved_fraction;
+  double fraction = chip.hbm.achieved_fraction;
+  if (o.is<GroupedGemmShape>() && o.as<GroupedGemmShape>().groups > 1) fraction = chip.moe.hbm_fraction;
+  if (o.is<AttentionShape>() && o.as<AttentionShape>().is_picked()) fraction = chip.moe.gather_fraction;
   return Seconds(
       std::max(cycles / chip.clock.max.count(), c.weight_bytes / (chip.hbm.bandwidth * fraction).count()));
 }

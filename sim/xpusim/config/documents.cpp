@@ -216,6 +216,10 @@ void check_attention(const Operator& o, const std::string& path, Reader& r) {
     r.report_conflict({path + "kv_len", path + "q_len"},
                       fmt::format("{} is less than q_len {}", a.kv_len, a.q_len),
                       "kv_len counts the new tokens too");
+  if (a.picked > 0 && (a.window > 0 || a.pass == Pass::Backward))
+    r.report_conflict({path + "picked", path + "window", path + "pass"},
+                      "keys are picked from all that a token sees, in the forward pass",
+                      "no window, and no backward pass");
   if (a.window > 0 && !a.causal)
     r.report_conflict({path + "window", path + "causal"}, "a window looks back from a causal token",
                       "causal: true, or no window");

@@ -15,6 +15,19 @@ constexpr double kForwardOps = 5, kBackwardOps = 7;
 /// Vector operations per element of O when a new key tile rescales it, and when partial results are merged.
 constexpr double kRescaleOps = 2;
 
+/// How the keys of a token are found, where it picks them.
+struct Picks {
+  double keys = 1;      ///< that a token attends to on average, over the extent of its block
+  double resident = 0;  ///< share that is in L2: picked by another token before, or just written
+};
+Picks picks_of(const AttentionShape& a, const ChipSpec& chip) {
+  const double all = keys_of_rows(a, d(a.q_len));
+  const double row = d(a.head_dim + (a.latent ? 0 : a.value_extent())) * size_of(a.kv_dtype);
+  const bool fresh =
+      a.q_len == a.kv_len && d(a.batch * a.kv_heads * a.kv_len) * row <= d(chip.l2.capacity.count()) / 2;
+  return {all / d(a.q_len) / d(one_token(a).kv_len), fresh ? 1 : 1 - keys_read(a) / all};
+}
+
 /// Does the decode kernel run?
 bool decodes(const AttentionShape& a, const AttentionTiling& t) { return a.decodes() || t.drafts; }
 /// Query heads that stand under each other in a block.
@@ -66,8 +79,9 @@ double probability_stages(const Geometry& g) { return g.through_l2 ? 2 * g.rows 
 /// Writes a flash-attention program: Q stays in a core, K and V stream past it.
 class AttentionTemplate {
  public:
-  AttentionTemplate(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t)
-      : a_(a), chip_(chip), t_(t), g_(geometry(a, chip, t)), preload_(g_.through_l2 ? 2 : 1) {
+  AttentionTemplate(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t,
+                    std::optional<Picks> picks = {})
+      : a_(a), chip_(chip), t_(t), g_(geometry(a, chip, t)), picks_(picks), preload_(g_.through_l2 ? 2 : 1) {
     b_.program.label = fmt::format("{}x{}", t.q, t.kv);
     if (t.splits > 1) b_.program.label += fmt::format(" split {}", t.splits);
     if (t.value_parts > 1) b_.program.label += fmt::format(" values in {}", t.value_parts);
@@ -75,6 +89,7 @@ class AttentionTemplate {
     declare_buffers();
     b_.program.resident_blocks = chip.attention.resident_blocks;
     b_.program.block_start = block_start();
+    if (picks_) b_.program.hbm_fraction = chip.moe.gather_fraction;
   }
 
   TileProgram write() {
@@ -88,9 +103,10 @@ class AttentionTemplate {
     key_gradient_bytes_ =
         d(a_.batch * a_.kv_heads * g_.kv_tiles) * kv_tile_bytes(g_) / d(heads * q_tiles * t_.splits);
     const std::vector<KeySpan> spans =
-        triangular ? causal_spans(q_tiles, tile_rows)
-                   : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits,
-                                           d(q_tiles) * d(a_.kv_len) * causal_share(a_)}};
+        triangular
+            ? causal_spans(q_tiles, tile_rows)
+            : std::vector<KeySpan>{{g_.kv_tiles_per_block, q_tiles * t_.splits,
+                                    d(q_tiles) * d(a_.kv_len) * (picks_ ? picks_->keys : causal_share(a_))}};
     write_bodies(tile_rows, mean_keys_per_tile(spans));
     b_.program.shapes.reserve(spans.size());
     for (const KeySpan& span : spans)
@@ -164,8 +180,9 @@ class AttentionTemplate {
     const std::int64_t tiles = g_.kv_tiles * a_.batch * a_.kv_heads;
     const bool fresh = a_.q_len == a_.kv_len;  // keys just written, not from a cache
     const bool resident = fresh && d(tiles) * all_kv_tile_bytes() <= d(chip_.l2.capacity.count()) / 2;
-    k_ = b_.operand({"K", tiles, g_.k_tile_bytes, resident ? 1.0 : 0.0});
-    v_ = b_.operand({"V", tiles * t_.value_parts, g_.v_tile_bytes, resident ? 1.0 : 0.0});
+    const double in_l2 = picks_ ? picks_->resident : resident ? 1.0 : 0.0;
+    k_ = b_.operand({"K", tiles, g_.k_tile_bytes, in_l2});
+    v_ = b_.operand({"V", tiles * t_.value_parts, g_.v_tile_bytes, in_l2});
     const double l2 = d(chip_.l2.capacity.count());
     q_ = b_.operand({.name = "Q", .resident = query_bytes() <= l2 / 2 ? 1.0 : 0.0});
     o_ = b_.operand(
@@ -401,6 +418,7 @@ class AttentionTemplate {
   const ChipSpec& chip_;
   const AttentionTiling& t_;
   Geometry g_;
+  std::optional<Picks> picks_;
   std::int64_t preload_;
   double useful_ = 0;              ///< scores of a tile that the mask leaves, on average
   double key_gradient_bytes_ = 0;  ///< a block's part of dK and dV
@@ -421,7 +439,18 @@ std::int64_t packed_heads(const AttentionShape& a, const ChipSpec& chip) {
   return decodes && (a.latent || group <= chip.attention.packed_heads) ? group : 1;
 }
 
+AttentionShape one_token(const AttentionShape& a) {
+  AttentionShape token = a;
+  token.batch = a.batch * a.q_len;
+  token.kv_len = static_cast<std::int64_t>(std::ceil(keys_of_rows(a, d(a.q_len)) / d(a.q_len)));
+  token.q_len = 1;
+  token.picked = token.window = 0;
+  token.prompt = false;
+  return token;
+}
+
 std::optional<Misfit> misfit(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
+  if (a.is_picked()) return misfit(one_token(a), chip, t);
   const Geometry g = geometry(a, chip, t);
   const double staged =
       g.query_bytes + probability_stages(g) + 2 * kv_tile_bytes(g);  // two stages of K and V each
@@ -438,6 +467,7 @@ TileProgram attention_program(const AttentionShape& a, const ChipSpec& chip, con
   if (const auto m = misfit(a, chip, t))
     throw InfeasibleError(fmt::format("{} (attention of head_dim {}, value_dim {})",
                                       describe_misfit(chip, t.q, t.kv, *m), a.head_dim, a.value_extent()));
+  if (a.is_picked()) return AttentionTemplate(one_token(a), chip, t, picks_of(a, chip)).write();
   return AttentionTemplate(a, chip, t).write();
 }
 

@@ -166,7 +166,8 @@ struct Candidates {
     visit_fitting(g, chip, grouped_gemm_tilings(g, chip), grouped_gemm_program, visit);
   }
   void operator()(const AttentionShape& a) const {
-    visit_fitting(a, chip, attention_tilings(a, chip), attention_program, visit);
+    visit_fitting(a, chip, attention_tilings(a.is_picked() ? one_token(a) : a, chip), attention_program,
+                  visit);
   }
   void operator()(const LinearScanShape& o) const {
     visit_fitting(o, chip, scan_tilings(o), linear_scan_program, visit);

@@ -64,8 +64,9 @@ TileProgram rowwise_program(const RowwiseShape& o, const ChipSpec& chip) {
 
   const double cycles =
       vector_cycles(chip.vector, c.vector_ops / n, c.special_ops / n) / chip.vector.kernel_efficiency;
-  b.step(load(Engine::VectorIn, reads / n / units / chip.vector.read_port.count(), in,
-              {Access{state, c.weight_bytes / n}, Access{input, c.input_bytes / n}}));
+  const double passes = rowwise_cost(o.kind, o.pass).passes;
+  b.step(load(Engine::VectorIn, passes * reads / n / units / chip.vector.read_port.count(), in,
+              {Access{state, c.weight_bytes / n}, Access{input, c.input_bytes / n, passes}}));
   b.step(compute(Engine::Vector, cycles, {Input{in}}, {out}));
   b.step(post(Engine::VectorOut, c.output_bytes / n / units / chip.vector.write_port.count(), {out}, kNone,
               {output, c.output_bytes / n}));

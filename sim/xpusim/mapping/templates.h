@@ -65,6 +65,10 @@ struct Misfit {
 [[nodiscard]] TileProgram linear_scan_program(const LinearScanShape&, const ChipSpec&, const ScanTiling&);
 [[nodiscard]] TileProgram rowwise_program(const RowwiseShape&, const ChipSpec&);
 
+/// Where keys are picked: the attention of each new token on its own, over as many keys as one picks on
+/// average, by the decode kernel.
+[[nodiscard]] AttentionShape one_token(const AttentionShape&);
+
 /// Query heads that one block of a decode kernel takes: those of a group stand under each other, if the
 /// chip's kernels pack so many. 1 in prefill.
 [[nodiscard]] std::int64_t packed_heads(const AttentionShape&, const ChipSpec&);

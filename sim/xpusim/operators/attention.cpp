@@ -18,7 +18,11 @@ void describe(Fields& f, AttentionShape& c) {
   f.optional("causal", c.causal, "new token i sees the keys up to its own");
   f.optional("window", c.window, "causal: keys that a token sees at most, its own among them; 0: all",
              between(0, 1LL << 40));
-  if (f.reads() && c.causal && c.window >= c.kv_len) c.window = 0;
+  f.optional("picked", c.picked, "keys that each new token attends to, fetched row by row; 0: all",
+             between(0, 1LL << 40));
+  if (!f.reads()) return;
+  if (c.causal && c.window >= c.kv_len) c.window = 0;
+  if (c.picked >= c.kv_len) c.picked = 0;
   f.optional("dtype", c.dtype, "operand type of the products");
   if (f.reads()) c.kv_dtype = c.dtype;
   f.optional("kv_dtype", c.kv_dtype, "type of keys and values in memory; default: dtype");
@@ -27,14 +31,22 @@ void describe(Fields& f, AttentionShape& c) {
 double keys_of_rows(const AttentionShape& a, double rows) {
   const double before = d(a.kv_len - a.q_len);  // row r sees before + r keys, or the window
   const auto sum = [&](double r) { return r * before + r * (r + 1) / 2; };
-  if (!a.is_windowed()) return sum(rows);
-  const double growing = std::clamp(d(a.window) - before, 0.0, rows);
-  return sum(growing) + (rows - growing) * d(a.window);
+  const bool limited = a.is_windowed() || a.is_picked();
+  const double most = limited ? d(a.is_picked() ? a.picked : a.window) : d(a.kv_len);
+  if (!a.causal) return rows * most;
+  if (!limited) return sum(rows);
+  const double growing = std::clamp(most - before, 0.0, rows);
+  return sum(growing) + (rows - growing) * most;
+}
+
+double keys_read(const AttentionShape& a) {
+  if (!a.is_picked()) return d(a.seen_keys());
+  return std::min(keys_of_rows(a, d(a.q_len)), d(a.kv_len));
 }
 
 double causal_share(const AttentionShape& a) {
+  if (a.is_windowed() || a.is_picked()) return keys_of_rows(a, d(a.q_len)) / d(a.q_len) / d(a.kv_len);
   if (!a.causal) return 1;
-  if (a.is_windowed()) return keys_of_rows(a, d(a.q_len)) / d(a.q_len) / d(a.kv_len);
   // Row i of the last q_len rows sees kv_len - q_len + i + 1 keys.
   return (d(a.kv_len) - (d(a.q_len) - 1) / 2) / d(a.kv_len);
 }
@@ -53,7 +65,7 @@ Cost cost(const AttentionShape& a) {
   const double rows = d(a.batch) * d(a.heads) * d(a.q_len);
   const double q_bytes = rows * d(a.head_dim) * size_of(a.dtype);
   const double o_bytes = rows * d(a.value_extent()) * size_of(a.dtype);
-  const double kv_bytes = d(a.batch) * d(a.kv_heads) * d(a.seen_keys()) *
+  const double kv_bytes = d(a.batch) * d(a.kv_heads) * keys_read(a) *
                           d(a.head_dim + (a.latent ? 0 : a.value_extent())) * size_of(a.kv_dtype);
   const bool from_cache = a.q_len < a.kv_len;
   (from_cache ? c.weight_bytes : c.input_bytes) = kv_bytes;
@@ -64,6 +76,7 @@ Cost cost(const AttentionShape& a) {
 
 std::string_view accuracy_class(const AttentionShape& a) {
   if (a.pass == Pass::Backward) return "attention backward";
+  if (a.is_picked()) return "attention over picked keys";
   if (a.drafts()) return "attention decode, several tokens";
   return a.decodes() ? "attention decode" : "attention prefill";
 }

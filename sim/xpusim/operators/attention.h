@@ -13,6 +13,9 @@ struct AttentionShape {
   bool latent = false;         ///< values are the first elements of the keys: memory holds both once (MLA)
   bool prompt = false;         ///< one token that is a whole prompt: prefill's kernel runs it, not decode's
   bool causal = true;
+  /// Keys that each token attends to, picked from all that it sees and fetched row by row (sparse attention
+  /// of DeepSeek-V3.2); 0: all. Forward only.
+  std::int64_t picked = 0;
   std::int64_t window = 0;  ///< keys that a token sees at most, its own among them; 0: all. Causal only.
   Dtype dtype = Dtype::Bf16;
   Dtype kv_dtype = Dtype::Bf16;
@@ -22,10 +25,11 @@ struct AttentionShape {
   /// heads, so that the decode kernel pays for any number of tokens.
   [[nodiscard]] bool drafts() const {
     constexpr std::int64_t kMostDrafts = 128;
-    return pass == Pass::Forward && causal && !prompt && q_len > 1 && q_len < kv_len &&
+    return pass == Pass::Forward && !is_picked() && causal && !prompt && q_len > 1 && q_len < kv_len &&
            (latent || q_len <= kMostDrafts);
   }
   [[nodiscard]] bool is_windowed() const { return causal && window > 0 && window < kv_len; }
+  [[nodiscard]] bool is_picked() const { return pass == Pass::Forward && picked > 0 && picked < kv_len; }
   /// Keys that any of the new tokens sees: those further back are never read.
   [[nodiscard]] std::int64_t seen_keys() const {
     return is_windowed() ? std::min(kv_len, window + q_len - 1) : kv_len;
@@ -40,9 +44,11 @@ void describe(Fields&, AttentionShape&);
 [[nodiscard]] Extents accuracy_extents(const AttentionShape&);
 [[nodiscard]] AttentionShape sample_of(const AttentionShape&);
 
-/// Keys that the first `rows` of the new tokens see, summed up; of a causal mask.
+/// Keys that the first `rows` of the new tokens attend to, summed up.
 [[nodiscard]] double keys_of_rows(const AttentionShape&, double rows);
-/// Share of the q_len x kv_len score matrix that the mask leaves.
+/// Keys of a sequence that memory has to bring: a picked one comes once, however many tokens pick it.
+[[nodiscard]] double keys_read(const AttentionShape&);
+/// Share of the q_len x kv_len score matrix that mask and picks leave.
 [[nodiscard]] double causal_share(const AttentionShape&);
 
 }  // namespace xpusim

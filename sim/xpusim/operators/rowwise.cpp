@@ -11,7 +11,7 @@ constexpr double kKeyBytes = 4;  ///< of a pair while it is sorted: its expert, 
 
 /// Route: reads the router's scores of each row, takes the best and writes them as pairs. Sort: counts the
 /// pairs of each expert and gives them places by expert. Finalize: reads each pair's row, once, and writes
-/// the weighted sum of a token's rows.
+/// the weighted sum of a token's rows. Top k: reads fp32 scores and writes the places of the picked ones.
 Cost cost_of_pairs(const RowwiseShape& o, const RowwiseCost& r) {
   const double pairs = d(o.pairs);
   const double rows = d(o.rows) * d(o.cols) * size_of(o.dtype);
@@ -25,6 +25,10 @@ Cost cost_of_pairs(const RowwiseShape& o, const RowwiseCost& r) {
     c.special_ops = d(o.rows) * d(o.cols) * r.special;
     c.input_bytes = rows;
     c.output_bytes = pairs * kPairBytes;
+  } else if (o.kind == RowwiseKind::TopK) {
+    c.vector_ops = d(o.rows) * d(o.cols) * r.ops;
+    c.input_bytes = d(o.rows) * d(o.cols) * size_of(Dtype::Fp32);
+    c.output_bytes = pairs * kKeyBytes;
   } else {
     c.vector_ops = pairs * r.ops;
     c.input_bytes = c.output_bytes = pairs * kKeyBytes;
@@ -35,7 +39,8 @@ Cost cost_of_pairs(const RowwiseShape& o, const RowwiseCost& r) {
 }  // namespace
 
 bool has_pairs(RowwiseKind kind) {
-  return kind == RowwiseKind::MoeRoute || kind == RowwiseKind::MoeSort || kind == RowwiseKind::MoeFinalize;
+  return kind == RowwiseKind::TopK || kind == RowwiseKind::MoeRoute || kind == RowwiseKind::MoeSort ||
+         kind == RowwiseKind::MoeFinalize;
 }
 
 void describe(Fields& f, RowwiseShape& c) {
@@ -45,7 +50,8 @@ void describe(Fields& f, RowwiseShape& c) {
   f.optional("dtype", c.dtype, "element type in memory");
   f.optional("residual", c.residual, "norms: a fused residual addition, one more tensor read and written");
   f.optional("cold", c.cold, "inputs come from HBM; false: from L2, if they fit and were just written");
-  if (has_pairs(c.kind)) f.required("pairs", c.pairs, "pairs of a row (token) and an expert", kExtent);
+  if (has_pairs(c.kind))
+    f.required("pairs", c.pairs, "pairs of a row (token) and an expert; top_k: picks of all rows", kExtent);
 }
 
 RowwiseCost rowwise_cost(RowwiseKind kind, Pass pass) {
@@ -83,6 +89,16 @@ RowwiseCost rowwise_cost(RowwiseKind kind, Pass pass) {
       return {.ops = 4};
     case RowwiseKind::MoeFinalize:  // a conversion and a fused multiply-add of each source's element
       return {.ops = 2};
+    // Radix select of 32-bit keys by digits of 11 bits: three passes, each takes the digit, compares it with
+    // the one found so far and counts (AIR top-k; Zhang et al., SC 2023).
+    case RowwiseKind::TopK:
+      return {.ops = 9, .passes = 3};
+    case RowwiseKind::ShortConv:  // causal, depthwise, 4 taps; the weights' gradient is one more product a
+                                  // tap
+      return back ? RowwiseCost{.reads = 2, .ops = 16} : RowwiseCost{.ops = 8};
+    case RowwiseKind::Gate:  // a sigmoid (exp, reciprocal), its product with the value, conversions
+      return back ? RowwiseCost{.reads = 3, .writes = 2, .ops = 8, .special = 2}
+                  : RowwiseCost{.reads = 2, .ops = 4, .special = 2};
     case RowwiseKind::MoePermute:
     case RowwiseKind::MoeDescribe:
     case RowwiseKind::Copy:

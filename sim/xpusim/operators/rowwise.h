@@ -20,12 +20,15 @@ enum class RowwiseKind : std::uint8_t {
   MoeFinalize,
   MoePermute,
   MoeDescribe,
+  TopK,
+  ShortConv,
+  Gate,
   Copy,
 };
-inline constexpr std::array<std::string_view, 17> kRowwiseKindNames = {
-    "softmax",  "rmsnorm",      "layernorm",     "swiglu",       "gelu",     "add",
-    "rope",     "embedding",    "cross_entropy", "optimizer",    "quantize", "moe_route",
-    "moe_sort", "moe_finalize", "moe_permute",   "moe_describe", "copy"};
+inline constexpr std::array<std::string_view, 20> kRowwiseKindNames = {
+    "softmax",     "rmsnorm",       "layernorm", "swiglu",     "gelu",      "add",      "rope",
+    "embedding",   "cross_entropy", "optimizer", "quantize",   "moe_route", "moe_sort", "moe_finalize",
+    "moe_permute", "moe_describe",  "top_k",     "short_conv", "gate",      "copy"};
 template <>
 struct EnumNames<RowwiseKind> {
   static constexpr std::span<const std::string_view> value = kRowwiseKindNames;
@@ -40,11 +43,11 @@ struct RowwiseShape {
   Dtype dtype = Dtype::Bf16;
   bool residual = false;   ///< norms: a fused residual addition, one more tensor read and written
   bool cold = false;       ///< the inputs come from HBM; else from L2, if the kernel before left them there
-  std::int64_t pairs = 1;  ///< kinds that has_pairs names: of a token and one of its experts
+  std::int64_t pairs = 1;  ///< kinds that has_pairs names: of a token and one of its experts, or picked keys
   auto operator<=>(const RowwiseShape&) const = default;
 };
 
-/// Kinds whose work goes with pairs of a token and an expert.
+/// Kinds whose work goes with pairs of a token and an expert, or a key.
 [[nodiscard]] bool has_pairs(RowwiseKind);
 
 void describe(Fields&, RowwiseShape&);
@@ -62,6 +65,7 @@ struct RowwiseCost {
   double state_write = 0;
   double ops = 1;
   double special = 0;
+  double passes = 1;  ///< over what is read: from memory once, then from L2
 };
 [[nodiscard]] RowwiseCost rowwise_cost(RowwiseKind, Pass);
 
