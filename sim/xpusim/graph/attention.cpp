@@ -40,6 +40,7 @@ void Emitter::self_attention(const LayerType& type) {
   if (special != nullptr && special->linear) return linear_attention();
   gather_beside("gather_attention", [&] { queries_keys_values(); });
   attention_core(type);
+  if (m_.output_gate) rowwise("output_gate", RowwiseKind::Gate, tokens_, heads_ * value_dim());
   sum_beside("reduce_attention", [&] { product(attention_output(), tokens_); });
 }
 
@@ -54,7 +55,7 @@ void Emitter::linear_attention() {
     product({"linear_in", 2 * keys + 2 * values, m_.hidden}, tokens_);
     product({"linear_rates", 2 * states, m_.hidden, true}, tokens_);
   });
-  rowwise("short_conv", RowwiseKind::Rope, tokens_, 2 * keys + values);
+  rowwise("short_conv", RowwiseKind::ShortConv, tokens_, 2 * keys + values);
   for (std::size_t i = 0; i < plan_.shape.size(); ++i) {
     const SequenceGroup& g = plan_.shape[i];
     LinearScanShape s;
@@ -118,6 +119,10 @@ void Emitter::served_attention(const LayerType& type, const SequenceGroup& g, co
   // Keys of every cached token go up to all heads, or queries come down to the latent: what computes less
   // (DeepSeek-V2, arXiv 2405.04434, section 2.1.2).
   const LatentAttentionSpec& l = *m_.latent;
+  if (m_.sparse) {
+    indexer(g, name);
+    return absorbed_latent(g, name);
+  }
   const double up = d(l.kv_rank) * d(l.nope_dim + l.value_dim), seen = d(g.seen()), fresh = d(g.new_tokens);
   const double expanded = seen * up + fresh * seen * d(query_dim() + value_dim());
   const double absorbed = fresh * up + fresh * seen * d(2 * l.kv_rank + l.rope_dim);
@@ -156,6 +161,24 @@ void Emitter::expanded_latent(const SequenceGroup& g, const std::string& name) {
   shared_attention(a, g, name);
 }
 
+/// Scores every seen token by short products in 8 bits, and picks the best (DeepSeek-V3.2's report, section 2.1):
+/// its queries come from the query's latent, its keys have a cache of their own.
+void Emitter::indexer(const SequenceGroup& g, const std::string& name) {
+  const SparseAttentionSpec& s = *m_.sparse;
+  const LatentAttentionSpec& l = *m_.latent;
+  const std::int64_t rows = g.tokens();
+  product({name + "_index_query", s.heads * s.dim, l.q_rank > 0 ? l.q_rank : m_.hidden}, rows);
+  product({name + "_index_key", s.dim + s.heads, m_.hidden}, rows);
+  rowwise(name + "_index_rope", RowwiseKind::Rope, rows, s.heads * s.dim);
+  GemmShape& scores = multiply(name + "_index_scores", g.new_tokens * s.heads, g.seen(), s.dim, true, false);
+  scores.batch = g.sequences;
+  scores.weight_dtype = scores.dtype;
+  RowwiseShape pick{RowwiseKind::TopK, rows, g.seen()};
+  pick.dtype = Dtype::Fp32;
+  pick.pairs = rows * std::min(s.topk, g.seen());
+  add(name + "_pick", pick);
+}
+
 void Emitter::absorbed_latent(const SequenceGroup& g, const std::string& name) {
   const LatentAttentionSpec& l = *m_.latent;
   const std::int64_t rows = g.tokens();
@@ -169,6 +192,7 @@ void Emitter::absorbed_latent(const SequenceGroup& g, const std::string& name) {
   a.head_dim = l.kv_rank + l.rope_dim;
   a.value_dim = l.kv_rank;
   a.latent = true;
+  if (m_.sparse) a.picked = m_.sparse->topk;
   a.causal = m_.causal;
   a.dtype = type_;
   a.kv_dtype = plan_.precision.kv_cache;

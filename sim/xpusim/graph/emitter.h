@@ -110,6 +110,7 @@ class Emitter {
   void chunked_attention(const AttentionShape&, std::int64_t chunk, const SequenceGroup&,
                          const std::string& name);
   void expanded_latent(const SequenceGroup&, const std::string& name);
+  void indexer(const SequenceGroup&, const std::string& name);
   void absorbed_latent(const SequenceGroup&, const std::string& name);
   void shared_attention(AttentionShape, const SequenceGroup&, const std::string& name);
   void attend(const std::string& name, Pass, std::int64_t kv_len, bool causal);
