@@ -25,17 +25,15 @@ LAYERS = {
     "des": "core",
     "chip": "core spec operators result mapping des",
     "network": "core spec operators result des",
-    "cluster": "core spec operators result mapping chip network des",
-    "step": "core spec operators result graph chip network cluster",
-    "simulate": "core spec operators result step cluster",
-    "validation": "core spec operators graph mapping chip network cluster result step simulate",
-    "frontend": "core spec config operators mapping chip network cluster result step simulate validation",
+    "step": "core spec operators result graph des chip network",
+    "simulate": "core spec operators result step",
+    "validation": "core spec operators graph mapping chip network result step simulate",
+    "frontend": "core spec config operators mapping chip network result step simulate validation",
     "regression": "core spec operators config chip network result step simulate validation frontend",
     "report": "core spec operators network result step validation regression",
-    "app": "core spec config operators mapping des chip network cluster result step simulate validation "
+    "app": "core spec config operators mapping des chip network result step simulate validation "
     "frontend regression report",
-    "bindings": "core spec config operators chip network result step simulate validation frontend "
-    "report",
+    "bindings": "core spec config operators chip network result step simulate validation frontend report",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 
@@ -82,7 +80,7 @@ def code_of(text: str, keep_literals: bool) -> list[str]:
 
 
 def module_of(name: str) -> str:
-    """The module of a path as it is included, such as xpusim/ops/graph.h or xpusim/simulate.h."""
+    """The module of a path as it is included, such as xpusim/operators/graph.h or xpusim/simulate.h."""
     parts = Path(name).parts
     return parts[1] if len(parts) > 2 else Path(parts[-1]).stem
 
@@ -187,20 +185,20 @@ def self_test() -> None:
     rejected = {
         "core/a.h": ('#include "xpusim/spec/chip.h"\n', "core must not include"),
         "spec/a.h": ('  #  include "xpusim/config/yaml.h"\n', "spec must not include"),
-        "chip/a.h": ('#include "xpusim/cluster/rank.h"\n', "chip must not include"),
+        "chip/a.h": ('#include "xpusim/step/rank.h"\n', "chip must not include"),
         "result/a.h": ('#include "xpusim/chip/kernel.h"\n', "result must not include"),
         "regression/a.h": ('#include "xpusim/report/table.h"\n', "regression must not include"),
         "simulate.h": ('#include "xpusim/config/yaml.h"\n', "simulate must not include"),
-        "cluster/a.cpp": ("#include <systemc.h>\n", "SystemC belongs to des"),
+        "step/a.cpp": ("#include <systemc.h>\n", "SystemC belongs to des"),
         "app/a.cpp": ("#include <tlm>\n", "SystemC belongs to des"),
         "spec/b.cpp": ("#include <yaml-cpp/yaml.h>\n", "yaml-cpp belongs to config"),
-        "ops/a.cpp": ("#include <pybind11/pybind11.h>\n", "pybind11 belongs to bindings"),
+        "operators/a.cpp": ("#include <pybind11/pybind11.h>\n", "pybind11 belongs to bindings"),
         "config/a.cpp": ("#include <CLI/CLI.hpp>\n", "CLI11 belongs to app"),
-        "ops/b.cpp": ("#include <iostream>\n", "<iostream> belongs to app"),
-        "ops/c.cpp": ("void f() { std::cout << 1; }\n", "only app prints"),
-        "ops/d.cpp": ('void f() { std::printf("x"); }\n', "only app prints"),
-        "ops/e.cpp": ('void f() { fmt::print("x"); }\n', "only app prints"),
-        "ops/f.cpp": ("void f() { exit(1); }\n", "only app prints"),
+        "operators/b.cpp": ("#include <iostream>\n", "<iostream> belongs to app"),
+        "operators/c.cpp": ("void f() { std::cout << 1; }\n", "only app prints"),
+        "operators/d.cpp": ('void f() { std::printf("x"); }\n', "only app prints"),
+        "operators/e.cpp": ('void f() { fmt::print("x"); }\n', "only app prints"),
+        "operators/f.cpp": ("void f() { exit(1); }\n", "only app prints"),
         "chip/b.cpp": ('if (name == "Ascend-910C") {}\n', "a chip or vendor"),
         "chip/c.cpp": ("bool is_hopper = true;\n", "a chip or vendor"),
         "chip/d.h": ("struct H100Config {};\n", "a chip or vendor"),
@@ -227,8 +225,8 @@ def self_test() -> None:
             assert len(found) == 1 and found[0].startswith(f"sim/xpusim/{name}:"), (name, found)
             assert message in found[0], (name, found)
             (sim / name).unlink()
-        write("ops/x.h", '#include "xpusim/ops/y.h"\n')
-        write("ops/y.h", '#include "xpusim/ops/x.h"\n')
+        write("operators/x.h", '#include "xpusim/operators/y.h"\n')
+        write("operators/y.h", '#include "xpusim/operators/x.h"\n')
         assert [m for m in check(root)[1] if "include cycle: " in m], "a cycle of headers must be found"
 
     def below(module: str, seen: frozenset[str] = frozenset()) -> None:

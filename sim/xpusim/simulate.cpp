@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "xpusim/cluster/goodput.h"
-#include "xpusim/cluster/schedule.h"
 #include "xpusim/core/error.h"
+#include "xpusim/step/goodput.h"
 #include "xpusim/step/passes.h"
 #include "xpusim/step/phases.h"
+#include "xpusim/step/streams.h"
 
 namespace xpusim {
 namespace {
@@ -70,10 +70,10 @@ result::FailureSummary failures_of(const FailureSpec& s, std::int64_t chips) {
   f.job.write = s.checkpoint_write.count();
   f.job.restart = s.restart.count();
   const double asked = s.checkpoint_interval.count();
-  f.job.interval = asked > 0 ? asked : cluster::best_interval(f.job.mtbf, f.job.write);
-  f.goodput = cluster::goodput(f.job);
+  f.job.interval = asked > 0 ? asked : step::best_interval(f.job.mtbf, f.job.write);
+  f.goodput = step::goodput(f.job);
   f.days = days_to_play(f.job.mtbf);
-  f.simulated = cluster::play_days(f.job, f.days, static_cast<std::uint64_t>(s.seed));
+  f.simulated = step::play_days(f.job, f.days, static_cast<std::uint64_t>(s.seed));
   return f;
 }
 

@@ -1,4 +1,4 @@
-#include "xpusim/cluster/goodput.h"
+#include "xpusim/step/goodput.h"
 
 #include <cmath>
 
@@ -8,7 +8,7 @@
 namespace xpusim::test {
 namespace {
 
-using namespace cluster;
+using namespace step;
 
 FailingJob random_job(Random& r) {
   FailingJob j;

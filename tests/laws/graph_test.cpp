@@ -1,6 +1,6 @@
 #include "laws/law.h"
-#include "xpusim/cluster/schedule.h"
 #include "xpusim/simulate.h"
+#include "xpusim/step/streams.h"
 
 namespace xpusim::test {
 namespace {
@@ -9,9 +9,9 @@ namespace {
 struct TimedGraph {
   Graph graph;
   std::map<std::string, double> seconds;
-  [[nodiscard]] cluster::Schedule run(double core_share = 0) const {
+  [[nodiscard]] step::Schedule run(double core_share = 0) const {
     const auto time = [this](const Operator& o) { return Seconds(seconds.at(o.name)); };
-    return cluster::schedule(graph, time, core_share);
+    return step::schedule(graph, time, core_share);
   }
 };
 
@@ -47,9 +47,9 @@ TEST(GraphLaw, NoTimeIsLostAndNoneIsHiddenTwice) {
   Random r(40);
   for (int i = 0; i < cases(1000); ++i) {
     const TimedGraph t = random_graph(r);
-    const cluster::Schedule s = t.run();
+    const step::Schedule s = t.run();
     double computing = 0, all = 0, longest = 0;
-    std::array<double, cluster::kStreams> stream{};
+    std::array<double, step::kStreams> stream{};
     for (const result::Span& span : s.spans) {
       const Operator& o = t.graph.sections[span.section].operators[span.index];
       const double time = t.seconds.at(o.name);
@@ -72,7 +72,7 @@ TEST(GraphLaw, AStreamRunsOneOperatorAtATimeAndOrderIsKept) {
   Random r(41);
   for (int i = 0; i < cases(1000); ++i) {
     const TimedGraph t = random_graph(r);
-    std::array<Seconds, cluster::kStreams> free{};
+    std::array<Seconds, step::kStreams> free{};
     std::map<std::string, Seconds> ended;
     for (const result::Span& span : t.run().spans) {
       const Operator& o = t.graph.sections[span.section].operators[span.index];
@@ -89,7 +89,7 @@ TEST(GraphLaw, LentCoresCostWhatTheySay) {
   for (int i = 0; i < cases(1000); ++i) {
     const TimedGraph t = random_graph(r);
     const double share = r.real(0, 0.8);
-    const cluster::Schedule alone = t.run(), lent = t.run(share);
+    const step::Schedule alone = t.run(), lent = t.run(share);
     double computing = 0;
     for (const result::Span& span : alone.spans) {
       const Operator& o = t.graph.sections[span.section].operators[span.index];

@@ -1,8 +1,8 @@
-# The modules from operators to the cluster. A shipped config is read where a test says so.
+# The modules from operators to the step. A shipped config is read where a test says so.
 xpusim_add_test(
   unit_model
   SOURCES timeline_test.cpp calendar_test.cpp cost_test.cpp serving_graph_test.cpp training_test.cpp pipeline_test.cpp tile_program_test.cpp
-          templates_test.cpp chip_test.cpp collective_test.cpp golden_network_test.cpp schedule_test.cpp
+          templates_test.cpp chip_test.cpp collective_test.cpp golden_network_test.cpp streams_test.cpp
   LIBRARIES xpusim::simulate xpusim::config
   LABELS fast)
 # Measured sets, their replay, and the error bands that come of it.

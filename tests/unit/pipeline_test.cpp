@@ -1,4 +1,4 @@
-#include "xpusim/cluster/pipeline.h"
+#include "xpusim/step/pipeline.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 namespace xpusim::test {
 namespace {
 
-using namespace cluster;
+using namespace step;
 using enum PipelineSchedule;
 
 constexpr PipelineSchedule kAll[] = {Gpipe, OneFOneB, Interleaved, ZbH1, ZbH2, ZbV, DualPipe};

@@ -435,7 +435,9 @@ TEST(TrainingMemory, OfFurtherLayersIsThatOfOthers) {
   without.layers[{}] = 5;
   with.layers[{}] = 4;
   with.mtp_layers = 1;
-  const auto held = [&](const Chunk& c) { return graph::memory_of(m, plan, plain_stack(), {c}, 1).activations; };
+  const auto held = [&](const Chunk& c) {
+    return graph::memory_of(m, plan, plain_stack(), {c}, 1).activations;
+  };
   EXPECT_DOUBLE_EQ(held(with), held(without));
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-/// A long job that fails, and what that leaves of its time: cluster/goodput.h.
+/// A long job that fails, and what that leaves of its time: step/goodput.h.
 namespace xpusim::result {
 
 /// A job that writes a checkpoint after every `interval` of work, and falls back to the last one when a chip

@@ -39,13 +39,13 @@ result::OperatorRow time_operator(const Operator& o, const Section& section, con
   return row;
 }
 
-cluster::Schedule runs_of(const Section& section, const std::vector<double>& seconds, std::int64_t repeat,
-                          double core_share) {
+Schedule runs_of(const Section& section, const std::vector<double>& seconds, std::int64_t repeat,
+                 double core_share) {
   Graph g;
   g.sections = {section};
   g.sections.front().repeat = repeat;
   std::size_t next = 0;
-  return cluster::schedule(
+  return schedule(
       g, [&](const Operator&) { return Seconds(seconds[next++]); }, core_share);
 }
 
@@ -54,8 +54,8 @@ Pass time_section(const Section& section, const std::vector<result::OperatorRow>
   Pass pass;
   std::vector<double> seconds;
   for (const result::OperatorRow& row : rows) seconds.push_back(row.time.count());
-  const cluster::Schedule one = runs_of(section, seconds, 1, stack.core_share);
-  const cluster::Schedule two = section.repeat > 1 ? runs_of(section, seconds, 2, stack.core_share) : one;
+  const Schedule one = runs_of(section, seconds, 1, stack.core_share);
+  const Schedule two = section.repeat > 1 ? runs_of(section, seconds, 2, stack.core_share) : one;
   const double more = d(section.repeat - 1);
   pass.seconds = one.total.count() + more * (two.total - one.total).count();
   for (std::size_t g = 0; g < pass.exposed.size(); ++g)
@@ -112,7 +112,7 @@ void draw(const Graph& graph, result::Result& r, OperatorTimer& timer) {
     }
   }
   std::size_t next = 0;
-  r.schedule = cluster::schedule(graph, [&](const Operator&) { return r.operators[next++].time; });
+  r.schedule = schedule(graph, [&](const Operator&) { return r.operators[next++].time; });
 }
 
 }  // namespace xpusim::step

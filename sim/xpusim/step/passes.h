@@ -2,8 +2,8 @@
 #include <array>
 #include <vector>
 
-#include "xpusim/cluster/schedule.h"
 #include "xpusim/step/request.h"
+#include "xpusim/step/streams.h"
 #include "xpusim/step/timer.h"
 
 /// How long a rank's passes take: operators on their streams, and the host that launches them.
@@ -12,9 +12,9 @@ namespace xpusim::step {
 /// One micro-batch's pass on one chunk: how long, and what of it is not computation.
 struct Pass {
   double seconds = 0;
-  std::array<double, cluster::kRankGroups> exposed{};  ///< waiting, by the group that is waited for
-  double host = 0;                                     ///< waiting for the host
-  std::vector<result::OperatorRow> rows;               ///< with the count of one pass
+  std::array<double, kRankGroups> exposed{};  ///< waiting, by the group that is waited for
+  double host = 0;                            ///< waiting for the host
+  std::vector<result::OperatorRow> rows;      ///< with the count of one pass
 
   Pass& add(const Pass&, double times = 1);
   [[nodiscard]] double waiting() const;

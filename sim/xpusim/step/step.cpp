@@ -28,21 +28,19 @@ struct PartOfStep {
 /// The passes of a chunk.
 struct ChunkTimes {
   Pass forward, backward, weight;
-  [[nodiscard]] cluster::PassTimes times() const {
-    return {forward.seconds, backward.seconds, weight.seconds};
-  }
+  [[nodiscard]] PassTimes times() const { return {forward.seconds, backward.seconds, weight.seconds}; }
 };
 
 /// What is known before anything is timed.
 struct Setup {
   graph::Plan plan;
   std::vector<graph::Chunk> chunks;  ///< by virtual stage
-  cluster::Pipeline pipeline;        ///< without times
+  Pipeline pipeline;                 ///< without times
   graph::MemoryUse memory;           ///< of the fullest stage
 };
 
-cluster::Pipeline pipeline_of(const graph::Plan& plan) {
-  cluster::Pipeline p;
+Pipeline pipeline_of(const graph::Plan& plan) {
+  Pipeline p;
   p.schedule = plan.schedule;
   p.stages = plan.groups.pipeline;
   p.chunks = plan.chunks;
@@ -56,8 +54,7 @@ graph::MemoryUse fullest_stage(const Request& q, const graph::Plan& plan, const 
   graph::MemoryUse fullest;
   for (std::int64_t s = 0; s < stages.count(); ++s) {
     // Later stages hold fewer micro-batches: each is one pass nearer to its backward pass.
-    const double most =
-        cluster::most_in_flight(plan.schedule, stages.count(), plan.chunks, plan.micro_batches);
+    const double most = most_in_flight(plan.schedule, stages.count(), plan.chunks, plan.micro_batches);
     const bool falls = plan.schedule == PipelineSchedule::OneFOneB || plan.schedule == PipelineSchedule::ZbH1;
     const double held = stages.count() == 1 ? 1 : falls ? std::min(most, d(stages.count() - s)) : most;
     const graph::MemoryUse use = graph::memory_of(q.model, plan, q.stack, stages.chunks_on(s), held);
@@ -133,10 +130,10 @@ double slower(const Request& q, const graph::Plan& plan) {
 // ---- the pipeline
 
 /// At bound fidelity the closed form gives the total; stages end together.
-cluster::PipelineRun played(const cluster::Pipeline& p, Fidelity fidelity, bool with_spans) {
-  if (fidelity == Fidelity::Tile) return cluster::play(p, with_spans);
-  cluster::PipelineRun run;
-  run.total = cluster::closed_form(p);
+PipelineRun played(const Pipeline& p, Fidelity fidelity, bool with_spans) {
+  if (fidelity == Fidelity::Tile) return play(p, with_spans);
+  PipelineRun run;
+  run.total = closed_form(p);
   run.busy.assign(index(p.stages), 0);
   run.last_backward.assign(p.times.size(), run.total);
   for (std::int64_t v = 0; v < p.virtual_stages(); ++v)
@@ -146,15 +143,15 @@ cluster::PipelineRun played(const cluster::Pipeline& p, Fidelity fidelity, bool 
 }
 
 struct Played {
-  cluster::PipelineRun run;
+  PipelineRun run;
   double without_transfers = 0;
   std::int64_t longest = 0;  ///< stage
 };
 
-void set_times(cluster::Pipeline& p, const Request& q, const Setup& s,
-               const std::map<graph::Chunk, ChunkTimes>& times, OperatorTimer& timer) {
+void set_times(Pipeline& p, const Request& q, const Setup& s, const std::map<graph::Chunk, ChunkTimes>& times,
+               OperatorTimer& timer) {
   for (const graph::Chunk& c : s.chunks) {
-    cluster::PassTimes t = times.at(c).times();
+    PassTimes t = times.at(c).times();
     t.forward *= slower(q, s.plan);
     t.backward *= slower(q, s.plan);
     t.weight *= slower(q, s.plan);
@@ -168,16 +165,16 @@ void set_times(cluster::Pipeline& p, const Request& q, const Setup& s,
 
 /// Running sequences come back to the first stage with their next token, micro-batch after micro-batch: a
 /// round takes the way through all stages, or the longest stage's work for all of them.
-void close_round(cluster::PipelineRun& run, const cluster::Pipeline& p) {
+void close_round(PipelineRun& run, const Pipeline& p) {
   double way = p.transfer * d(p.stages);
-  for (const cluster::PassTimes& t : p.times) way += t.forward;
+  for (const PassTimes& t : p.times) way += t.forward;
   run.total = std::max(way, *std::max_element(run.busy.begin(), run.busy.end()));
 }
 
-Played play_pipeline(const Request& q, const cluster::Pipeline& p, const Options& options) {
+Played play_pipeline(const Request& q, const Pipeline& p, const Options& options) {
   Played result;
   result.run = played(p, options.fidelity, options.engine_spans);
-  cluster::Pipeline at_once = p;
+  Pipeline at_once = p;
   at_once.transfer = 0;
   result.without_transfers = p.stages > 1 ? played(at_once, options.fidelity, false).total : result.run.total;
   if (q.scenario.phase == Phase::Decode && p.stages > 1) {
@@ -362,8 +359,8 @@ class Report {
   const Request& q_;
   const Setup& s_;
   const Played& played_;
-  Pass work_;               ///< all passes of the longest stage
-  cluster::PassTimes one_;  ///< of one micro-batch
+  Pass work_;      ///< all passes of the longest stage
+  PassTimes one_;  ///< of one micro-batch
   Update update_;
   std::vector<result::Part> parts_;
   result::Result r_;

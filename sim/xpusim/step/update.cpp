@@ -16,7 +16,7 @@ std::int64_t layers_of(const graph::Chunk& c) {
 /// Times what replicas do after the passes.
 class UpdateTimer {
  public:
-  UpdateTimer(const Stages& stages, const cluster::PipelineRun& run, const Request& q, OperatorTimer& timer)
+  UpdateTimer(const Stages& stages, const PipelineRun& run, const Request& q, OperatorTimer& timer)
       : stages_(stages), run_(run), q_(q), timer_(timer) {}
 
   Update of_stage(std::int64_t stage) {
@@ -87,7 +87,7 @@ class UpdateTimer {
   }
 
   const Stages& stages_;
-  const cluster::PipelineRun& run_;
+  const PipelineRun& run_;
   const Request& q_;
   OperatorTimer& timer_;
 };
@@ -107,8 +107,7 @@ std::vector<graph::Chunk> Stages::chunks_on(std::int64_t stage) const {
   return list;
 }
 
-Update time_update(const Stages& stages, const cluster::PipelineRun& run, const Request& q,
-                   OperatorTimer& timer) {
+Update time_update(const Stages& stages, const PipelineRun& run, const Request& q, OperatorTimer& timer) {
   UpdateTimer update(stages, run, q, timer);
   Update longest;
   for (std::int64_t s = 0; s < stages.count(); ++s) {

@@ -1,6 +1,6 @@
 #pragma once
-#include "xpusim/cluster/pipeline.h"
 #include "xpusim/graph/passes.h"
+#include "xpusim/step/pipeline.h"
 #include "xpusim/step/request.h"
 #include "xpusim/step/timer.h"
 
@@ -11,7 +11,7 @@ namespace xpusim::step {
 struct Stages {
   const graph::Plan& plan;
   const std::vector<graph::Chunk>& chunks;  ///< by virtual stage
-  const cluster::Pipeline& pipeline;
+  const Pipeline& pipeline;
 
   [[nodiscard]] std::int64_t count() const { return pipeline.stages; }
   /// The virtual stages on a stage: dualpipe's from both ends.
@@ -24,6 +24,6 @@ struct Update {
   double optimizer = 0, weights = 0;
   std::vector<result::OperatorRow> rows;  ///< the optimizer's, of the stage that takes longest
 };
-[[nodiscard]] Update time_update(const Stages&, const cluster::PipelineRun&, const Request&, OperatorTimer&);
+[[nodiscard]] Update time_update(const Stages&, const PipelineRun&, const Request&, OperatorTimer&);
 
 }  // namespace xpusim::step

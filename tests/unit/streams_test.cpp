@@ -1,4 +1,4 @@
-#include "xpusim/cluster/schedule.h"
+#include "xpusim/step/streams.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 namespace {
 
 using namespace xpusim;
-using namespace xpusim::cluster;
+using namespace xpusim::step;
 
 /// A graph whose operators take the seconds that their names are given.
 class Times {

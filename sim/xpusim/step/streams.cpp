@@ -1,10 +1,10 @@
-#include "xpusim/cluster/schedule.h"
+#include "xpusim/step/streams.h"
 
 #include <algorithm>
 #include <limits>
 #include <map>
 
-namespace xpusim::cluster {
+namespace xpusim::step {
 namespace {
 
 constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
@@ -178,4 +178,4 @@ Schedule schedule(const Graph& graph, const OperatorTime& time, double core_shar
   return Player(graph, Unroller(graph, time).runs(), core_share).play();
 }
 
-}  // namespace xpusim::cluster
+}  // namespace xpusim::step

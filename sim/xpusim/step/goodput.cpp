@@ -1,11 +1,11 @@
-#include "xpusim/cluster/goodput.h"
+#include "xpusim/step/goodput.h"
 
 #include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
 
-namespace xpusim::cluster {
+namespace xpusim::step {
 namespace {
 
 constexpr double kDay = 86400;
@@ -109,4 +109,4 @@ GoodputRun play_days(const FailingJob& job, std::int64_t days, std::uint64_t see
   return Days(job, days, seed).run();
 }
 
-}  // namespace xpusim::cluster
+}  // namespace xpusim::step

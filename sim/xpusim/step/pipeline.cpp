@@ -1,4 +1,4 @@
-#include "xpusim/cluster/pipeline.h"
+#include "xpusim/step/pipeline.h"
 
 #include <algorithm>
 #include <limits>
@@ -7,7 +7,7 @@
 
 #include "xpusim/core/error.h"
 
-namespace xpusim::cluster {
+namespace xpusim::step {
 namespace {
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 
@@ -423,4 +423,4 @@ double most_in_flight(PipelineSchedule s, std::int64_t stages, std::int64_t chun
   return std::min(held, d(micro_batches));
 }
 
-}  // namespace xpusim::cluster
+}  // namespace xpusim::step

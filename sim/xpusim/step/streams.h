@@ -6,7 +6,7 @@
 
 /// When the operators of one rank run: in order on the compute stream, and on one stream for the overlapped
 /// collectives of each kind of group.
-namespace xpusim::cluster {
+namespace xpusim::step {
 
 using result::kComputeStream;
 using result::kRankGroups;
@@ -23,4 +23,4 @@ using OperatorTime = std::function<Seconds(const Operator&)>;
 /// cores, that overlapped collectives take from the kernels beside them while they run.
 [[nodiscard]] Schedule schedule(const Graph&, const OperatorTime&, double core_share = 0);
 
-}  // namespace xpusim::cluster
+}  // namespace xpusim::step

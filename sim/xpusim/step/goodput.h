@@ -2,7 +2,7 @@
 #include "xpusim/result/goodput.h"
 
 /// What failures leave of a long job's time. Formulas and sources: docs/model.md#failures.
-namespace xpusim::cluster {
+namespace xpusim::step {
 
 using result::FailingJob;
 using result::Goodput;
@@ -18,4 +18,4 @@ using result::GoodputRun;
 /// The same by drawing failures, day by day.
 [[nodiscard]] GoodputRun play_days(const FailingJob&, std::int64_t days, std::uint64_t seed);
 
-}  // namespace xpusim::cluster
+}  // namespace xpusim::step

@@ -6,7 +6,7 @@
 #include "xpusim/spec/scenario.h"
 
 /// When the stages of a pipeline run their passes. Formulas and sources: docs/model.md#pipelines.
-namespace xpusim::cluster {
+namespace xpusim::step {
 
 using result::kPassKindNames;
 using result::kPassKinds;
@@ -52,4 +52,4 @@ struct PipelineRun {
 [[nodiscard]] double most_in_flight(PipelineSchedule, std::int64_t stages, std::int64_t chunks,
                                     std::int64_t micro_batches);
 
-}  // namespace xpusim::cluster
+}  // namespace xpusim::step
