@@ -13,13 +13,6 @@
 namespace xpusim {
 namespace {
 
-bool overlaps(const Graph& graph) {
-  for (const Section& s : graph.sections)
-    for (const Operator& o : s.operators)
-      if (is_collective(o) && o.as<CollectiveShape>().overlap) return true;
-  return false;
-}
-
 /// Runs a graph and adds up what its operators say.
 result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* system, Launch launch,
                    const Options& options) {
@@ -37,8 +30,8 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
   r.classes = result::by_class(r.operators);
   r.total = Seconds(pass.seconds);
   r.breakdown[Bound::Communication] = pass.waiting();
-  if (options.engine_spans || overlaps(graph)) step::draw(graph, r, timer);
-  if (overlaps(graph)) {  // what runs beside a section may end in the next
+  if (options.engine_spans || step::overlaps(graph)) step::draw(graph, r, timer);
+  if (step::overlaps(graph)) {  // what runs beside a section may end in the next
     r.total = r.schedule.total;
     r.breakdown[Bound::Communication] = r.schedule.exposed_communication.count();
   }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "support/samples.h"
+#include "xpusim/result/result.h"
 
 namespace xpusim::test {
 
@@ -21,6 +22,13 @@ struct Worst {
     where = what;
   }
 };
+
+/// A rank's streams count ticks: what each run of an operator may gain or lose by that, added up.
+inline double rounding(const result::Result& r) {
+  double runs = 0;
+  for (const result::OperatorRow& o : r.operators) runs += static_cast<double>(o.count);
+  return 0.5 * runs / kTicksPerSecond;
+}
 
 /// No case exceeded `most`; the report of the test run keeps the worst one either way.
 inline void expect_at_most(const Worst& worst, double most, const std::string& what = "worst") {

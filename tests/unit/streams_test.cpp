@@ -174,6 +174,40 @@ TEST(Schedule, OverlappedCollectivesTakeCoresFromTheKernelsBesideThem) {
   EXPECT_EQ(s.exposed_communication.count(), 0);
 }
 
+TEST(Schedule, OverlappedCollectivesShareLinks) {
+  const network::Flow node{{{"node", 1}}}, cluster{{{"cluster", 1}}};
+  Times t;
+  Graph graph;
+  graph.sections = {section("a", 1, false,
+                            {t.compute("x", 1), within(t.collective("c", 4, true), RankGroup::Tensor),
+                             within(t.collective("e", 6, true), RankGroup::Data),
+                             within(t.collective("f", 6, true), RankGroup::Expert)})};
+  const std::map<std::string, double> seconds = {{"x", 1}, {"c", 4}, {"e", 6}, {"f", 6}};
+  const auto time = [&](const Operator& o) { return Seconds(seconds.at(o.name)); };
+  const auto flow = [&](const Operator& o) { return o.name == "f" ? &cluster : &node; };
+  const Schedule s = schedule(graph, time, 0, flow);
+  EXPECT_EQ(s.spans[1].end.count(), 1 + 8) << "at half rate beside e";
+  EXPECT_EQ(s.spans[2].end.count(), 1 + 8 + 2) << "4 s done at half rate, the rest alone";
+  EXPECT_EQ(s.spans[3].end.count(), 1 + 6) << "on another level";
+  EXPECT_EQ(s.exposed_communication.count(), 10);
+}
+
+TEST(Schedule, CollectivesInOrderShareLinksWithThoseBesideThem) {
+  const network::Flow node{{{"node", 1}}};
+  Times t;
+  Graph graph;
+  graph.sections = {section(
+      "a", 1, false,
+      {within(t.collective("c", 4, true), RankGroup::Data), t.collective("e", 2, false), t.compute("x", 5)})};
+  const std::map<std::string, double> seconds = {{"c", 4}, {"e", 2}, {"x", 5}};
+  const Schedule s = schedule(
+      graph, [&](const Operator& o) { return Seconds(seconds.at(o.name)); }, 0,
+      [&](const Operator&) { return &node; });
+  EXPECT_EQ(s.spans[1].end.count(), 4);
+  EXPECT_EQ(s.spans[0].end.count(), 4 + 2);
+  EXPECT_EQ(s.total.count(), 4 + 5);
+}
+
 TEST(Schedule, CollectivesInOrderTakeCoresFromNothing) {
   Times t;
   const std::vector<Section> in_order = {

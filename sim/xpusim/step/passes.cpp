@@ -55,11 +55,15 @@ Pass time_section(const Section& section, const std::vector<result::OperatorRow>
   std::vector<double> seconds;
   for (const result::OperatorRow& row : rows) seconds.push_back(row.time.count());
   const Schedule one = runs_of(section, seconds, 1, stack.core_share);
-  const Schedule two = section.repeat > 1 ? runs_of(section, seconds, 2, stack.core_share) : one;
-  const double more = d(section.repeat - 1);
-  pass.seconds = one.total.count() + more * (two.total - one.total).count();
-  for (std::size_t g = 0; g < pass.exposed.size(); ++g)
-    pass.exposed[g] = one.exposed_by[g] + more * (two.exposed_by[g] - one.exposed_by[g]);
+  if (section.repeat == 1 || !overlaps(section)) {
+    pass.add({one.total.count(), one.exposed_by, 0, {}}, d(section.repeat));
+  } else {  // the second run adds what every further one does
+    const Schedule two = runs_of(section, seconds, 2, stack.core_share);
+    const double more = d(section.repeat - 1);
+    pass.seconds = one.total.count() + more * (two.total - one.total).count();
+    for (std::size_t g = 0; g < pass.exposed.size(); ++g)
+      pass.exposed[g] = one.exposed_by[g] + more * (two.exposed_by[g] - one.exposed_by[g]);
+  }
   const double host = stack.host.kernel.count() * d(section.repeat) * d(seconds.size());
   pass.host = std::max(0.0, host - pass.seconds);
   pass.seconds += pass.host;

@@ -1,11 +1,15 @@
 #include "xpusim/step/pipeline.h"
 
 #include <algorithm>
+#include <deque>
 #include <limits>
+#include <map>
 #include <queue>
 #include <set>
+#include <utility>
 
 #include "xpusim/core/error.h"
+#include "xpusim/des/calendar.h"
 
 namespace xpusim::step {
 namespace {
@@ -250,114 +254,134 @@ std::vector<Order> orders_of(const Pipeline& p) {
   return list;
 }
 
-/// Runs the stages' steps, each as soon as its stage is free and all that it needs has come.
-class Player {
+/// What the stages of a pipeline tell each other: when the data of each pass comes. Times in ticks.
+class Mail {
  public:
-  Player(const Pipeline& p, bool with_spans)
-      : p_(p), with_spans_(with_spans), orders_(orders_of(p)), stages_(index(p.stages)) {
-    check_invariant(static_cast<std::int64_t>(p.times.size()) == p.virtual_stages(),
-                    "a time for each virtual stage");
+  Mail(const Pipeline& p, des::Bell& bell)
+      : p_(p), bell_(bell), transfer_(to_ticks(Seconds(p.transfer)).count()) {
     for (auto& came : came_) came.assign(index(p.virtual_stages() * p.micro_batches), kNever);
     for (std::int64_t m = 0; m < p.micro_batches; ++m) at(PassKind::Forward, 0, m) = 0;
-    run_.busy.assign(stages_.size(), 0);
-    run_.last_backward.assign(p.times.size(), 0);
   }
 
-  PipelineRun run() {
-    for (std::int64_t s = 0; s < p_.stages; ++s) awake_.push(s);
-    while (!awake_.empty()) {
-      const std::int64_t s = awake_.front();
-      awake_.pop();
-      while (run_next(s)) continue;
-    }
-    for (std::int64_t s = 0; s < p_.stages; ++s) {
-      check_invariant(stages_[index(s)].next == orders_[index(s)].size(),
-                      "a pipeline schedule runs all its passes");
-      run_.longest = std::max(run_.longest, stages_[index(s)].end - stages_[index(s)].begin);
-    }
-    std::stable_sort(run_.spans.begin(), run_.spans.end(),
-                     [](const PassSpan& a, const PassSpan& b) { return a.begin < b.begin; });
-    return std::move(run_);
-  }
-
- private:
-  static constexpr double kNever = std::numeric_limits<double>::infinity();
-  struct Stage {
-    std::size_t next = 0;
-    double free = 0, begin = kNever, end = 0;
-  };
-
-  /// When what a pass needs has come.
-  [[nodiscard]] double& at(PassKind kind, std::int64_t v, std::int64_t m) {
-    return came_[static_cast<std::size_t>(kind)][index(v * p_.micro_batches + m)];
-  }
-  [[nodiscard]] double seconds(const Pass& x) const {
-    const PassTimes& t = p_.times[index(x.virtual_stage)];
-    return x.kind == PassKind::Forward ? t.forward : x.kind == PassKind::Backward ? t.backward : t.weight;
-  }
   /// Weight gradients in one step with their backward pass need nothing else.
-  [[nodiscard]] double ready(const Step& step) {
-    double time = 0;
+  [[nodiscard]] bool is_ready(const Step& step, std::int64_t now) {
     for (std::size_t i = 0; i < step.size(); ++i)
-      if (step[i].kind != PassKind::Weight || i == 0)
-        time = std::max(time, at(step[i].kind, step[i].virtual_stage, step[i].micro_batch));
-    return time;
-  }
-
-  bool run_next(std::int64_t s) {
-    Stage& stage = stages_[index(s)];
-    if (stage.next == orders_[index(s)].size()) return false;
-    const Step& step = orders_[index(s)][stage.next];
-    const double came = ready(step);
-    if (came == kNever) return false;
-    ++stage.next;
-    const double begin = std::max(came, stage.free);
-    double end = begin;
-    bool sends = false;
-    for (const Pass& x : step) {
-      if (with_spans_)
-        run_.spans.push_back({s, x.virtual_stage, x.micro_batch, x.kind, end, end + seconds(x)});
-      end += seconds(x);
-      run_.busy[index(s)] += seconds(x);
-      sends = sends || leaves(x);
-    }
-    for (const Pass& x : step) release(x, end);
-    stage.begin = std::min(stage.begin, begin);
-    stage.end = end;
-    stage.free = end + (sends && !p_.transfers_overlap ? p_.transfer : 0);
-    run_.total = std::max(run_.total, end);
+      if ((step[i].kind != PassKind::Weight || i == 0) &&
+          at(step[i].kind, step[i].virtual_stage, step[i].micro_batch) > now)
+        return false;
     return true;
   }
-
+  /// What may run when `x` has ended.
+  void send(const Pass& x, std::int64_t now) {
+    const std::int64_t v = x.virtual_stage;
+    if (x.kind == PassKind::Forward && v + 1 < p_.virtual_stages()) come(PassKind::Forward, v + 1, x, now);
+    if (x.kind == PassKind::Forward && v + 1 == p_.virtual_stages() && !p_.forward_only)
+      come(PassKind::Backward, v, x, now);
+    if (x.kind == PassKind::Backward && v > 0) come(PassKind::Backward, v - 1, x, now);
+    if (x.kind == PassKind::Backward) at(PassKind::Weight, v, x.micro_batch) = now;
+  }
   /// Does its result go to another stage?
   [[nodiscard]] bool leaves(const Pass& x) const {
     const std::int64_t v = x.virtual_stage, to = x.kind == PassKind::Forward ? v + 1 : v - 1;
     if (x.kind == PassKind::Weight || to < 0 || to == p_.virtual_stages()) return false;
     return p_.stage_of(v, x.micro_batch) != p_.stage_of(to, x.micro_batch);
   }
-  /// What may run when `x` has ended.
-  void release(const Pass& x, double end) {
-    const std::int64_t v = x.virtual_stage, m = x.micro_batch;
-    if (x.kind == PassKind::Forward && v + 1 < p_.virtual_stages()) come(PassKind::Forward, v + 1, x, end);
-    if (x.kind == PassKind::Forward && v + 1 == p_.virtual_stages() && !p_.forward_only)
-      come(PassKind::Backward, v, x, end);
-    if (x.kind == PassKind::Backward && v > 0) come(PassKind::Backward, v - 1, x, end);
-    if (x.kind == PassKind::Backward) at(PassKind::Weight, v, m) = end;
-    if (x.kind != PassKind::Forward)
-      run_.last_backward[index(v)] = std::max(run_.last_backward[index(v)], end);
+  [[nodiscard]] std::int64_t transfer() const { return transfer_; }
+
+ private:
+  static constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+  [[nodiscard]] std::int64_t& at(PassKind kind, std::int64_t v, std::int64_t m) {
+    return came_[static_cast<std::size_t>(kind)][index(v * p_.micro_batches + m)];
   }
-  void come(PassKind kind, std::int64_t v, const Pass& from, double end) {
-    at(kind, v, from.micro_batch) = end + (leaves(from) ? p_.transfer : 0);
-    awake_.push(p_.stage_of(v, from.micro_batch));
+  void come(PassKind kind, std::int64_t v, const Pass& from, std::int64_t now) {
+    const std::int64_t time = now + (leaves(from) ? transfer_ : 0);
+    at(kind, v, from.micro_batch) = time;
+    bell_.ring(static_cast<std::uint32_t>(p_.stage_of(v, from.micro_batch)), time);
   }
 
   const Pipeline& p_;
-  bool with_spans_;
-  std::vector<Order> orders_;
-  std::vector<Stage> stages_;
-  std::array<std::vector<double>, kPassKinds> came_;
-  std::queue<std::int64_t> awake_;  ///< stages whose next step may have become ready
-  PipelineRun run_;
+  des::Bell& bell_;
+  std::int64_t transfer_;
+  std::array<std::vector<std::int64_t>, kPassKinds> came_;
+};
+
+/// A stage: takes its steps in order, each as soon as it is free and all that the step needs has come.
+class Stage : public des::Actor {
+ public:
+  Stage(const Pipeline& p, std::int64_t stage, Order order, Mail& mail)
+      : p_(p), stage_(stage), order_(std::move(order)), mail_(mail) {}
+
+  std::int64_t turn(std::int64_t now) override {
+    if (now < wakes_) return kIdle;  // rung while it works: its own turn is still to come
+    if (runs_) end(now);
+    if (now < wakes_) return wakes_;
+    if (is_done() || !mail_.is_ready(order_[next_], now)) return kIdle;
+    return begin(now);
+  }
+
+  [[nodiscard]] bool is_done() const { return next_ == order_.size(); }
+  /// Adds what the stage has done.
+  void report(PipelineRun& run, bool with_spans) const {
+    const auto seconds = [](std::int64_t t) { return to_seconds(Ticks(t)).count(); };
+    std::int64_t busy = 0;
+    for (const auto& [x, from, to] : done_) {
+      busy += to - from;
+      if (with_spans)
+        run.spans.push_back({stage_, x.virtual_stage, x.micro_batch, x.kind, seconds(from), seconds(to)});
+    }
+    if (done_.empty()) return;
+    run.busy[index(stage_)] = seconds(busy);
+    run.total = std::max(run.total, seconds(done_.back().end));
+    run.longest = std::max(run.longest, seconds(done_.back().end - done_.front().begin));
+    for (const auto& [v, end] : last_backward_)
+      run.last_backward[index(v)] = std::max(run.last_backward[index(v)], seconds(end));
+  }
+
+ private:
+  struct Done {
+    Pass pass;
+    std::int64_t begin = 0, end = 0;
+  };
+
+  [[nodiscard]] std::int64_t ticks(const Pass& x) const {
+    const PassTimes& t = p_.times[index(x.virtual_stage)];
+    return to_ticks(Seconds(x.kind == PassKind::Forward    ? t.forward
+                            : x.kind == PassKind::Backward ? t.backward
+                                                           : t.weight))
+        .count();
+  }
+  std::int64_t begin(std::int64_t now) {
+    runs_ = true;
+    wakes_ = now;
+    for (const Pass& x : order_[next_]) {
+      const std::int64_t from = std::exchange(wakes_, wakes_ + ticks(x));
+      done_.push_back({x, from, wakes_});
+    }
+    return wakes_;
+  }
+  /// All results of a step leave at its end.
+  void end(std::int64_t now) {
+    bool sends = false;
+    for (const Pass& x : order_[next_]) {
+      mail_.send(x, now);
+      if (x.kind != PassKind::Forward) last_backward_[x.virtual_stage] = now;
+      sends = sends || mail_.leaves(x);
+    }
+    if (sends && !p_.transfers_overlap) wakes_ = now + mail_.transfer();
+    runs_ = false;
+    ++next_;
+  }
+
+  const Pipeline& p_;
+  std::int64_t stage_;
+  Order order_;
+  Mail& mail_;
+  std::size_t next_ = 0;
+  bool runs_ = false;
+  std::int64_t wakes_ = 0;  ///< its own next turn: end of the step, or of the transfer that it waits for
+  std::vector<Done> done_;
+  std::map<std::int64_t, std::int64_t> last_backward_;  ///< by virtual stage
 };
 
 /// Seconds of one micro-batch on each stage, by kind. Both directions of dualpipe visit a stage: on average
@@ -399,7 +423,28 @@ std::int64_t Pipeline::stage_of(std::int64_t virtual_stage, std::int64_t micro_b
   return virtual_stage % stages;
 }
 
-PipelineRun play(const Pipeline& p, bool with_spans) { return Player(p, with_spans).run(); }
+PipelineRun play(const Pipeline& p, bool with_spans) {
+  check_invariant(static_cast<std::int64_t>(p.times.size()) == p.virtual_stages(),
+                  "a time for each virtual stage");
+  des::Bell bell;
+  Mail mail(p, bell);
+  std::vector<Order> orders = orders_of(p);
+  std::deque<Stage> stages;
+  std::vector<des::Actor*> actors;
+  for (std::int64_t s = 0; s < p.stages; ++s)
+    actors.push_back(&stages.emplace_back(p, s, std::move(orders[index(s)]), mail));
+  des::run(actors, &bell);
+  PipelineRun run;
+  run.busy.assign(stages.size(), 0);
+  run.last_backward.assign(p.times.size(), 0);
+  for (const Stage& stage : stages) {
+    check_invariant(stage.is_done(), "a pipeline schedule runs all its passes");
+    stage.report(run, with_spans);
+  }
+  std::stable_sort(run.spans.begin(), run.spans.end(),
+                   [](const PassSpan& a, const PassSpan& b) { return a.begin < b.begin; });
+  return run;
+}
 
 double closed_form(const Pipeline& p) {
   const std::vector<PassTimes> work = work_of_stages(p);
