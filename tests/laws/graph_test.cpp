@@ -198,6 +198,30 @@ TEST(GraphLaw, CollectivesOfDifferentLevelsDoNotMeet) {
   }
 }
 
+TEST(GraphLaw, OverlappedCollectivesOfAGraphShareItsSystem) {
+  const auto seconds = [](bool tensor, bool data, chip::Fidelity fidelity) {
+    Graph g;
+    g.groups.tensor = 4;
+    g.groups.data = 2;
+    Section& section = g.sections.emplace_back();
+    for (const RankGroup group : {RankGroup::Tensor, RankGroup::Data}) {
+      if (!(group == RankGroup::Tensor ? tensor : data)) continue;
+      const CollectiveShape shape{.bytes = Bytes(1 << 30), .group = group, .overlap = true, .library = {}};
+      section.operators.push_back({fmt::format("group{}", section.operators.size()), shape, {}});
+    }
+    Options options;
+    options.fidelity = fidelity;
+    const SystemSpec s = system("dgx_h100");
+    return simulate(g, chip(s.chip), s, Launch::Graph, options).total.count();
+  };
+  for (const chip::Fidelity f : {chip::Fidelity::Bound, chip::Fidelity::Tile}) {
+    const double tensor = seconds(true, false, f), data = seconds(false, true, f),
+                 both = seconds(true, true, f);
+    EXPECT_GT(both, 1.5 * std::max(tensor, data)) << "one port for both";
+    EXPECT_LE(both, (tensor + data) * (1 + 1e-9));
+  }
+}
+
 /// Every shipped scenario on every shipped system that can run it.
 template <class Visit>
 void for_each_run(chip::Fidelity fidelity, const Visit& visit) {

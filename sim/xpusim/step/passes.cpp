@@ -39,32 +39,28 @@ result::OperatorRow time_operator(const Operator& o, const Section& section, con
   return row;
 }
 
-Schedule runs_of(const Section& section, const std::vector<double>& seconds, std::int64_t repeat,
-                 double core_share) {
-  Graph g;
-  g.sections = {section};
-  g.sections.front().repeat = repeat;
-  std::size_t next = 0;
-  return schedule(
-      g, [&](const Operator&) { return Seconds(seconds[next++]); }, core_share);
-}
-
 Pass time_section(const Section& section, const std::vector<result::OperatorRow>& rows,
-                  const StackSpec& stack) {
+                  const StackSpec& stack, const OperatorFlow& flow) {
+  Graph graph;
+  graph.sections.push_back(section);
+  const auto run = [&](std::int64_t repeat) {
+    graph.sections.front().repeat = repeat;
+    std::size_t next = 0;
+    return schedule(
+        graph, [&](const Operator&) { return rows[next++].time; }, stack.core_share, flow);
+  };
   Pass pass;
-  std::vector<double> seconds;
-  for (const result::OperatorRow& row : rows) seconds.push_back(row.time.count());
-  const Schedule one = runs_of(section, seconds, 1, stack.core_share);
+  const Schedule one = run(1);
   if (section.repeat == 1 || !overlaps(section)) {
     pass.add({one.total.count(), one.exposed_by, 0, {}}, d(section.repeat));
   } else {  // the second run adds what every further one does
-    const Schedule two = runs_of(section, seconds, 2, stack.core_share);
+    const Schedule two = run(2);
     const double more = d(section.repeat - 1);
     pass.seconds = one.total.count() + more * (two.total - one.total).count();
     for (std::size_t g = 0; g < pass.exposed.size(); ++g)
       pass.exposed[g] = one.exposed_by[g] + more * (two.exposed_by[g] - one.exposed_by[g]);
   }
-  const double host = stack.host.kernel.count() * d(section.repeat) * d(seconds.size());
+  const double host = stack.host.kernel.count() * d(section.repeat) * d(rows.size());
   pass.host = std::max(0.0, host - pass.seconds);
   pass.seconds += pass.host;
   return pass;
@@ -90,6 +86,7 @@ Pass time_pass(const Graph& graph, const StackSpec& stack, const std::string& fa
   std::size_t all = 0, done = 0;
   for (const Section& s : graph.sections) all += s.operators.size();
   const StackRate rate{stack.kernels, family};
+  const auto flow = [&](const Operator& o) { return timer.flow(o, graph.groups); };
   Pass pass;
   for (const Section& s : graph.sections) {
     std::vector<result::OperatorRow> rows;
@@ -97,7 +94,7 @@ Pass time_pass(const Graph& graph, const StackSpec& stack, const std::string& fa
       rows.push_back(time_operator(o, s, graph.groups, rate, timer));
       if (progress) progress(++done, all);
     }
-    pass.add(time_section(s, rows, stack));
+    pass.add(time_section(s, rows, stack, flow));
     pass.rows.insert(pass.rows.end(), std::make_move_iterator(rows.begin()),
                      std::make_move_iterator(rows.end()));
   }
@@ -116,7 +113,9 @@ void draw(const Graph& graph, result::Result& r, OperatorTimer& timer) {
     }
   }
   std::size_t next = 0;
-  r.schedule = schedule(graph, [&](const Operator&) { return r.operators[next++].time; });
+  r.schedule = schedule(
+      graph, [&](const Operator&) { return r.operators[next++].time; }, 0,
+      [&](const Operator& o) { return timer.flow(o, graph.groups); });
 }
 
 }  // namespace xpusim::step

@@ -52,7 +52,7 @@ result::OperatorRow OperatorTimer::row(const Operator& o, const RankGroups& grou
     const RankGroups::Extent group = groups.extent(o.as<CollectiveShape>().group);
     row.detail = "one rank";
     if (group.ranks <= 1) return row;
-    const network::CollectiveTime& t = collective(o, group);
+    const network::CollectiveTime& t = collective(o, group).time;
     row.time = t.total;
     row.breakdown[Bound::Communication] = t.total.count();
     row.activity = t.activity;
@@ -71,7 +71,12 @@ result::OperatorRow OperatorTimer::row(const Operator& o, const RankGroups& grou
   return row;
 }
 
-const network::CollectiveTime& OperatorTimer::collective(const Operator& o, RankGroups::Extent group) {
+const network::Flow* OperatorTimer::flow(const Operator& o, const RankGroups& groups) {
+  const RankGroups::Extent group = groups.extent(o.as<CollectiveShape>().group);
+  return group.ranks > 1 ? &collective(o, group).flow : nullptr;
+}
+
+const OperatorTimer::TimedCollective& OperatorTimer::collective(const Operator& o, RankGroups::Extent group) {
   if (system_ == nullptr) throw InfeasibleError("a collective needs a system");
   CollectiveShape shape = o.as<CollectiveShape>();
   shape.overlap = false;
@@ -85,8 +90,9 @@ const network::CollectiveTime& OperatorTimer::collective(const Operator& o, Rank
     call.size = o.as<CollectiveShape>().bytes;
     call.group = {group.ranks, group.stride, {}};
     call.eager = launch_ == Launch::Eager;
-    found->second =
+    found->second.time =
         fidelity_ == chip::Fidelity::Tile ? network::execute(call, *system_) : network::bound(call, *system_);
+    found->second.flow = network::flow_of(found->second.time);
   }
   return found->second;
 }

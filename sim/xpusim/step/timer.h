@@ -4,7 +4,7 @@
 #include <tuple>
 
 #include "xpusim/chip/kernel.h"
-#include "xpusim/network/collective.h"
+#include "xpusim/network/flow.h"
 #include "xpusim/result/result.h"
 #include "xpusim/step/request.h"
 
@@ -37,11 +37,18 @@ class OperatorTimer {
   /// One run of the operator, without its section and count.
   [[nodiscard]] result::OperatorRow row(const Operator&, const RankGroups&);
   [[nodiscard]] const chip::KernelTime& kernel(const Operator& o) { return estimator_.time(o); }
+  /// What a collective keeps busy while it runs alone; null where it has one rank. Lives as long as the
+  /// timer.
+  [[nodiscard]] const network::Flow* flow(const Operator&, const RankGroups&);
   [[nodiscard]] bool records_engines() const { return records_engines_; }
 
  private:
   [[nodiscard]] chip::KernelTime kernel_or_sample(const Operator&);
-  [[nodiscard]] const network::CollectiveTime& collective(const Operator&, RankGroups::Extent);
+  struct TimedCollective {
+    network::CollectiveTime time;
+    network::Flow flow;
+  };
+  [[nodiscard]] const TimedCollective& collective(const Operator&, RankGroups::Extent);
 
   const ChipSpec& chip_;
   const SystemSpec* system_;
@@ -50,7 +57,7 @@ class OperatorTimer {
   bool checks_memory_, records_engines_;
   LongKernels long_kernels_;
   chip::Estimator estimator_, closed_form_;
-  std::map<std::tuple<CollectiveShape, std::int64_t, std::int64_t>, network::CollectiveTime> collectives_;
+  std::map<std::tuple<CollectiveShape, std::int64_t, std::int64_t>, TimedCollective> collectives_;
 };
 
 }  // namespace xpusim::step
