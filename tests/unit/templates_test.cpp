@@ -107,6 +107,15 @@ TEST(Candidates, ExistForEveryKindOnEveryShippedChip) {
   }
 }
 
+TEST(Candidates, ExistForAnyNumberOfSmallProducts) {
+  for (const ChipSpec& c : test::chips()) {
+    Operator o = gemm(27, 27, 128);
+    o.as<GemmShape>().batch = 1 << 20;
+    o.as<GemmShape>().dtype = o.as<GemmShape>().weight_dtype = test::half_type(c);
+    EXPECT_FALSE(candidates(o, c).empty()) << c.id;
+  }
+}
+
 TEST(Candidates, SayWhyNothingFits) {
   ChipSpec c = round_chip();
   c.accumulator.capacity = Bytes(100);

@@ -34,13 +34,16 @@ std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t extent, TileS
 
 std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
   const Grain grain = gemm_grain(g, chip);
+  const std::vector<std::int64_t> rows = extents(grain.m, g.m, chip.matrix.tile_shapes);
+  const std::vector<std::int64_t> columns = extents(grain.n, g.n, chip.matrix.tile_shapes);
   std::vector<GemmTiling> list;
-  for (const std::int64_t m : extents(grain.m, g.m, chip.matrix.tile_shapes)) {
-    for (const std::int64_t n : extents(grain.n, g.n, chip.matrix.tile_shapes)) {
+  for (const std::int64_t m : rows) {
+    for (const std::int64_t n : columns) {
       const std::int64_t blocks = ceil_div(g.m, m) * ceil_div(g.n, n) * g.batch;
       // Small tiles balance the cores and cost operand reads: beyond many waves nothing is left to balance.
       constexpr std::int64_t kMostWaves = 64, kLarge = 128;
-      if (blocks > kMostWaves * chip.cores.count && m < kLarge && n < kLarge) continue;
+      const bool is_small = m < kLarge && n < kLarge && (m < rows.back() || n < columns.back());
+      if (blocks > kMostWaves * chip.cores.count && is_small) continue;
       list.push_back({m, n, 1});
       // Splitting pays only where blocks are too few for the cores, and each split keeps a deep enough
       // product.
