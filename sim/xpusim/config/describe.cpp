@@ -157,7 +157,7 @@ class SchemaWriter : public Fields {
       const Json condition = {{"properties", {{std::string(info.key), {{"const", std::string(value)}}}}}};
       if (part.contains("required"))
         conditions_.push_back({{"if", condition}, {"then", {{"required", part["required"]}}}});
-      for (auto& [key, schema] : part["properties"].items()) properties_[key] = schema;
+      for (auto& [key, schema] : part["properties"].items()) merge(properties_[key], schema);
     }
     choice.set(original);
   }
@@ -195,6 +195,13 @@ class SchemaWriter : public Fields {
     schema["description"] = std::string(info.help);
     properties_[std::string(info.key)] = std::move(schema);
     if (info.required) required_.push_back(std::string(info.key));
+  }
+  /// Of a group that several kinds have, the members of all of them.
+  static void merge(Json& known, const Json& schema) {
+    if (known.contains("properties") && schema.contains("properties"))
+      known["properties"].update(schema["properties"]);
+    else
+      known = schema;
   }
   Json nested(const Describe& members) const {
     SchemaWriter w(provenance_, may_inherit_);
