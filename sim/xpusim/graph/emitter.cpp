@@ -176,6 +176,7 @@ void Emitter::embedding() {
 }
 
 void Emitter::head(std::int64_t predictions) {
+  if (sampled_ == 0) return;  // pieces of prompts before their last
   begin("head", predictions);
   norm("final_norm", false);
   gather("gather_head", false);
