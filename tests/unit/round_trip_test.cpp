@@ -63,7 +63,7 @@ TEST(RoundTrip, OfEveryScenariosGraph) {
 TEST(RoundTrip, OfEveryScenariosGraphTakesTheSameTime) {
   for (const auto& id : ids(FileKind::Scenario)) {
     const ScenarioSpec s = test::scenario(id);
-    if (s.phase == Phase::Training) continue;  // a step is more than its passes
+    if (s.phase == Phase::Training) continue;                               // a step is more than its passes
     if (s.phase == Phase::Generate || s.phase == Phase::Denoise) continue;  // many steps
     const SystemSpec y = test::system(s.system);
     const ChipSpec c = test::chip(y.chip);
