@@ -36,23 +36,9 @@ inline void read_config_input(std::string_view input) {
     return check_round_trip(config::import_huggingface(std::string(input.substr(1)), "fuzz.json").model,
                             "model");
   const config::Node node = config::parse_yaml(std::string(input.substr(1)), "fuzz");
-  const std::string_view name = config::kFileKindNames[kind];
-  switch (static_cast<config::FileKind>(kind)) {
-    case config::FileKind::Chip:
-      return check_round_trip(config::read_chip(node, "fuzz.yaml").value, name);
-    case config::FileKind::System:
-      return check_round_trip(config::read_system(node, "fuzz.yaml").value, name);
-    case config::FileKind::Stack:
-      return check_round_trip(config::read_stack(node, "fuzz.yaml").value, name);
-    case config::FileKind::Model:
-      return check_round_trip(config::read_model(node, "fuzz.yaml").value, name);
-    case config::FileKind::Scenario:
-      return check_round_trip(config::read_scenario(node, "fuzz.yaml").value, name);
-    case config::FileKind::Trace:
-      return check_round_trip(config::read_trace(node, "fuzz.yaml").value, name);
-    case config::FileKind::Suite:
-      return check_round_trip(config::read_suite(node, "fuzz.yaml").value, name);
-  }
+  config::with_kind(static_cast<config::FileKind>(kind), [&]<class T>(std::type_identity<T>) {
+    check_round_trip(config::read<T>(node, "fuzz.yaml").value, config::kFileKindNames[kind]);
+  });
 }
 
 }  // namespace xpusim::test

@@ -59,7 +59,7 @@ Operator parse_operator(const YAML::Node& node) {
        << YAML::Value << "op";
   for (const auto& entry : node) text << YAML::Key << entry.first << YAML::Value << entry.second;
   text << YAML::EndMap << YAML::EndSeq << YAML::EndMap << YAML::EndSeq << YAML::EndMap;
-  return config::read_trace(config::parse_yaml(text.c_str(), "op"), "op")
+  return config::read<Graph>(config::parse_yaml(text.c_str(), "op"), "op")
       .value.sections.at(0)
       .operators.at(0);
 }

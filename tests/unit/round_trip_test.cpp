@@ -69,7 +69,7 @@ TEST(RoundTrip, OfEveryScenariosGraphTakesTheSameTime) {
     const ChipSpec c = test::chip(y.chip);
     Graph graph = graph_of(id);
     const Loaded<Graph> trace =
-        read_trace(parse_yaml(to_yaml(describer(graph), "trace", nullptr), "written"), "written");
+        read<Graph>(parse_yaml(to_yaml(describer(graph), "trace", nullptr), "written"), "written");
     Options options;
     options.fidelity = Fidelity::Bound;
     EXPECT_EQ(simulate(trace.value, c, y, s.launch, options).total,

@@ -14,38 +14,11 @@
 namespace xpusim::config {
 namespace {
 
-template <class F>
-auto with_description(FileKind kind, const F& use) {
-  switch (kind) {
-    case FileKind::Chip: {
-      ChipSpec s;
-      return use(describer(s));
-    }
-    case FileKind::System: {
-      SystemSpec s;
-      return use(describer(s));
-    }
-    case FileKind::Stack: {
-      StackSpec s;
-      return use(describer(s));
-    }
-    case FileKind::Model: {
-      ModelSpec s;
-      return use(describer(s));
-    }
-    case FileKind::Scenario: {
-      ScenarioSpec s;
-      return use(describer(s));
-    }
-    case FileKind::Suite: {
-      SuiteSpec s;
-      return use(describer(s));
-    }
-    case FileKind::Trace:
-      break;
-  }
-  Graph s;
-  return use(describer(s));
+auto with_description(FileKind kind, const auto& use) {
+  return with_kind(kind, [&]<class T>(std::type_identity<T>) {
+    T spec;
+    return use(describer(spec));
+  });
 }
 
 /// How many of the file's keys belong to the top of a kind of file.
@@ -70,31 +43,12 @@ void refuse_other_kind(const Node& root, FileKind kind) {
                      fmt::format("its keys are those of {}", kFileKindFolders[i])});
 }
 
-/// Reads a struct from a tree and applies `check`, a function of (struct, Reader&) that reports what keys
-/// alone cannot.
-template <class T, class Check>
-Loaded<T> read(const Node& root, FileKind kind, const std::string& file, const Check& check) {
-  require_map(root, kind, file);
-  Loaded<T> loaded;
-  loaded.file = file;
-  Reader reader(root, std::string(kind_name(kind)), provenance(kind));
-  describe(reader, loaded.value);
-  if (reader.has_mistakes()) {
-    if (const auto foreign = recognise_file(file)) throw foreign_error(*foreign, file);
-    refuse_other_kind(root, kind);
-  }
-  check(loaded.value, reader);
-  reader.finish();
-  loaded.leaves = reader.leaves();
-  return loaded;
-}
-
 void check_id(const std::string& id, const std::string& file, const std::string& path, Reader& r) {
   if (const std::string name = std::filesystem::path(file).stem().string(); id != name)
     r.report_conflict({path}, in_quotes(id) + " is not the file's name", "write " + name);
 }
 
-void check_chip(const ChipSpec& c, Reader& r) {
+void check(const ChipSpec& c, Reader& r) {
   if (c.power.idle >= c.power.cap)
     r.report_conflict({"chip.power.idle", "chip.power.cap"}, "not below the cap", "idle < cap");
   if (c.power.idle >= c.power.full_load)
@@ -126,7 +80,7 @@ void check_libraries(const std::vector<LibrarySpec>& libraries, Reader& r) {
   }
 }
 
-void check_system(const SystemSpec& s, Reader& r) {
+void check(const SystemSpec& s, Reader& r) {
   check_libraries(s.libraries, r);
   for (const TopologyMistake& m : topology_mistakes(s))
     r.report_conflict({"system." + m.path}, m.message, m.hint);
@@ -169,7 +123,7 @@ void check_attention_layers(const ModelSpec& m, Reader& r) {
                       "value_heads = key_heads x group");
 }
 
-void check_model(const ModelSpec& m, Reader& r) {
+void check(const ModelSpec& m, Reader& r) {
   check_heads(m.heads, m.kv_heads, "model.", r);
   check_attention_layers(m, r);
   check_at_most(m.rotary_dim, m.head_dim, "model.rotary_dim", "model.head_dim", r);
@@ -191,7 +145,7 @@ void check_model(const ModelSpec& m, Reader& r) {
     r.report_conflict({"model.recommender", "model.convolutions"}, "two kinds of network", "one of the two");
 }
 
-void check_scenario(const ScenarioSpec& s, Reader& r) {
+void check(const ScenarioSpec& s, Reader& r) {
   if (s.phase == Phase::Decode && s.context == 0)
     r.report_conflict({"scenario.context", "scenario.phase"},
                       "a decode scenario needs the tokens already cached", "e.g. context: 4096");
@@ -293,7 +247,7 @@ void check_section(const Section& section, const std::string& path, Reader& r) {
 /// Every run of an operator becomes a span of the timeline.
 constexpr std::int64_t kMostRuns = std::int64_t{1} << 24;
 
-void check_graph(const Graph& g, Reader& r) {
+void check(const Graph& g, Reader& r) {
   std::int64_t runs = 0;
   for (std::size_t s = 0; s < g.sections.size(); ++s) {
     check_section(g.sections[s], fmt::format("trace.sections[{}]", s), r);
@@ -344,7 +298,10 @@ void check_case(const CaseSpec& c, const std::string& path, Reader& r) {
                         on.empty() ? "list the systems" : "one of " + join(views(on)));
 }
 
-void check_suite(const SuiteSpec& s, Reader& r) {
+/// A stack is what its keys say.
+void check(const StackSpec&, Reader&) {}
+
+void check(const SuiteSpec& s, Reader& r) {
   for (const auto& [name, c] : s.cases) {
     const std::string path = "suite.cases." + printable(name);
     if (!is_case_name(name))
@@ -361,6 +318,11 @@ std::optional<FileKind> file_kind(std::string_view name) {
   return std::nullopt;
 }
 
+std::string kind_names() {
+  const std::span all(kFileKindNames);
+  return fmt::format("{} or {}", join(all.first(all.size() - 1)), all.back());
+}
+
 void require_map(const Node& root, FileKind kind, const std::string& file) {
   if (root.is_map()) return;
   if (const auto foreign = recognise_file(file)) throw foreign_error(*foreign, file);
@@ -370,38 +332,32 @@ void require_map(const Node& root, FileKind kind, const std::string& file) {
                                "see docs/reference.md"});
 }
 
-Loaded<ChipSpec> read_chip(const Node& node, const std::string& file) {
-  return read<ChipSpec>(node, FileKind::Chip, file, [&](const ChipSpec& c, Reader& r) {
-    check_id(c.id, file, "chip.id", r);
-    check_chip(c, r);
-  });
+template <class T>
+Loaded<T> read(const Node& root, const std::string& file) {
+  constexpr FileKind kKind = kind_of<T>();
+  require_map(root, kKind, file);
+  Loaded<T> loaded;
+  loaded.file = file;
+  Reader reader(root, std::string(kind_name(kKind)), provenance(kKind));
+  describe(reader, loaded.value);
+  if (reader.has_mistakes()) {
+    if (const auto foreign = recognise_file(file)) throw foreign_error(*foreign, file);
+    refuse_other_kind(root, kKind);
+  }
+  if constexpr (requires { loaded.value.id; })
+    check_id(loaded.value.id, file, fmt::format("{}.id", kind_name(kKind)), reader);
+  check(loaded.value, reader);
+  reader.finish();
+  loaded.leaves = reader.leaves();
+  return loaded;
 }
-Loaded<SystemSpec> read_system(const Node& node, const std::string& file) {
-  return read<SystemSpec>(node, FileKind::System, file, [&](const SystemSpec& s, Reader& r) {
-    check_id(s.id, file, "system.id", r);
-    check_system(s, r);
-  });
-}
-Loaded<StackSpec> read_stack(const Node& node, const std::string& file) {
-  return read<StackSpec>(node, FileKind::Stack, file,
-                         [&](const StackSpec& s, Reader& r) { check_id(s.id, file, "stack.id", r); });
-}
-Loaded<ModelSpec> read_model(const Node& node, const std::string& file) {
-  return read<ModelSpec>(node, FileKind::Model, file, [&](const ModelSpec& m, Reader& r) {
-    check_id(m.id, file, "model.id", r);
-    check_model(m, r);
-  });
-}
-Loaded<ScenarioSpec> read_scenario(const Node& node, const std::string& file) {
-  return read<ScenarioSpec>(node, FileKind::Scenario, file, check_scenario);
-}
-Loaded<Graph> read_trace(const Node& node, const std::string& file) {
-  return read<Graph>(node, FileKind::Trace, file, check_graph);
-}
-
-Loaded<SuiteSpec> read_suite(const Node& node, const std::string& file) {
-  return read<SuiteSpec>(node, FileKind::Suite, file, check_suite);
-}
+template Loaded<ChipSpec> read(const Node&, const std::string&);
+template Loaded<SystemSpec> read(const Node&, const std::string&);
+template Loaded<StackSpec> read(const Node&, const std::string&);
+template Loaded<ModelSpec> read(const Node&, const std::string&);
+template Loaded<ScenarioSpec> read(const Node&, const std::string&);
+template Loaded<Graph> read(const Node&, const std::string&);
+template Loaded<SuiteSpec> read(const Node&, const std::string&);
 
 AccuracyTable read_accuracy(const Node& node, const std::string& file) {
   if (!node.is_map())

@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <type_traits>
 
 #include "xpusim/config/reader.h"
 #include "xpusim/operators/graph.h"
@@ -29,6 +31,24 @@ inline constexpr std::array<std::string_view, 7> kFileKindFolders = {
   return kFileKindNames[static_cast<std::size_t>(kind)];
 }
 [[nodiscard]] std::optional<FileKind> file_kind(std::string_view name);
+/// "chip, system, ... or suite".
+[[nodiscard]] std::string kind_names();
+/// The struct of each kind of file, in the order of FileKind.
+using FileSpecs = std::tuple<ChipSpec, SystemSpec, StackSpec, ModelSpec, ScenarioSpec, Graph, SuiteSpec>;
+template <class T, std::size_t I = 0>
+[[nodiscard]] constexpr FileKind kind_of() {
+  if constexpr (std::is_same_v<T, std::tuple_element_t<I, FileSpecs>>)
+    return static_cast<FileKind>(I);
+  else
+    return kind_of<T, I + 1>();
+}
+/// Calls use(std::type_identity<T>{}) with the struct T of a kind.
+template <std::size_t I = 0>
+auto with_kind(FileKind kind, const auto& use) {
+  if constexpr (I + 1 < std::tuple_size_v<FileSpecs>)
+    if (kind != static_cast<FileKind>(I)) return with_kind<I + 1>(kind, use);
+  return use(std::type_identity<std::tuple_element_t<I, FileSpecs>>{});
+}
 /// Chips, systems and stacks give a source for every number, and may inherit.
 [[nodiscard]] constexpr Provenance provenance(FileKind kind) {
   const bool described = kind == FileKind::Chip || kind == FileKind::System || kind == FileKind::Stack;
@@ -45,14 +65,9 @@ struct Loaded {
 /// Throws ConfigError unless the document is a map of keys.
 void require_map(const Node&, FileKind, const std::string& file);
 
-/// The checked content of a file.
-[[nodiscard]] Loaded<ChipSpec> read_chip(const Node&, const std::string& file);
-[[nodiscard]] Loaded<SystemSpec> read_system(const Node&, const std::string& file);
-[[nodiscard]] Loaded<StackSpec> read_stack(const Node&, const std::string& file);
-[[nodiscard]] Loaded<ModelSpec> read_model(const Node&, const std::string& file);
-[[nodiscard]] Loaded<ScenarioSpec> read_scenario(const Node&, const std::string& file);
-[[nodiscard]] Loaded<Graph> read_trace(const Node&, const std::string& file);
-[[nodiscard]] Loaded<SuiteSpec> read_suite(const Node&, const std::string& file);
+/// The checked content of a file, T of FileSpecs.
+template <class T>
+[[nodiscard]] Loaded<T> read(const Node&, const std::string& file);
 /// The errors of the validated classes (configs/accuracy.yaml).
 [[nodiscard]] AccuracyTable read_accuracy(const Node&, const std::string& file);
 /// One operator, its keys as in a trace.

@@ -691,7 +691,7 @@ ImportedModel import_huggingface(const std::string& json_text, const std::string
     out.ignored.push_back(
         {key, keys.is_shadowed(key) ? "the text part has its own" : reason_of(key, *value)});
   // What was read must be what a file of XPUSim may say.
-  static_cast<void>(read_model(parse_yaml(to_yaml(out), file), m.id + ".yaml"));
+  static_cast<void>(read<ModelSpec>(parse_yaml(to_yaml(out), file), m.id + ".yaml"));
   return out;
 }
 

@@ -211,39 +211,9 @@ Node Library::tree(FileKind kind, const std::string& file, const Overrides& over
   return root;
 }
 
-Loaded<ChipSpec> Library::chip(const Reference& r, const Overrides& o) const {
-  const std::string file = find(FileKind::Chip, r);
-  return read_chip(tree(FileKind::Chip, file, o), file);
-}
-Loaded<SystemSpec> Library::system(const Reference& r, const Overrides& o) const {
-  const std::string file = find(FileKind::System, r);
-  return read_system(tree(FileKind::System, file, o), file);
-}
-Loaded<StackSpec> Library::stack(const Reference& r, const Overrides& o) const {
-  const std::string file = find(FileKind::Stack, r);
-  return read_stack(tree(FileKind::Stack, file, o), file);
-}
-Loaded<ModelSpec> Library::model(const Reference& r, const Overrides& o) const {
-  const std::string file = find(FileKind::Model, r);
-  const Node root = tree(FileKind::Model, file, o);
-  if (!is_json(file)) return read_model(root, file);
-  const Node* id = root.find("id");  // of an imported model: as the importer says
-  Loaded<ModelSpec> loaded = read_model(root, id != nullptr ? id->text + ".yaml" : file);
-  loaded.file = file;
-  return loaded;
-}
-Loaded<ScenarioSpec> Library::scenario(const Reference& r, const Overrides& o) const {
-  const std::string file = find(FileKind::Scenario, r);
-  return read_scenario(tree(FileKind::Scenario, file, o), file);
-}
-Loaded<Graph> Library::trace(const Reference& r) const {
-  const std::string file = find(FileKind::Trace, r);
-  return read_trace(tree(FileKind::Trace, file, {}), file);
-}
-
-Loaded<SuiteSpec> Library::suite(const Reference& r) const {
-  const std::string file = find(FileKind::Suite, r);
-  return read_suite(tree(FileKind::Suite, file, {}), file);
+std::string Library::name_of(FileKind kind, const Node& root, const std::string& file) {
+  const Node* id = kind == FileKind::Model && is_json(file) ? root.find("id") : nullptr;
+  return id != nullptr ? id->text + ".yaml" : file;
 }
 
 AccuracyTable Library::accuracy() const {
@@ -254,29 +224,7 @@ AccuracyTable Library::accuracy() const {
 }
 
 void check_file(const Library& library, FileKind kind, const std::string& path) {
-  switch (kind) {
-    case FileKind::Chip:
-      static_cast<void>(library.chip(path));
-      return;
-    case FileKind::System:
-      static_cast<void>(library.system(path));
-      return;
-    case FileKind::Stack:
-      static_cast<void>(library.stack(path));
-      return;
-    case FileKind::Model:
-      static_cast<void>(library.model(path));
-      return;
-    case FileKind::Scenario:
-      static_cast<void>(library.scenario(path));
-      return;
-    case FileKind::Trace:
-      static_cast<void>(library.trace(path));
-      return;
-    case FileKind::Suite:
-      static_cast<void>(library.suite(path));
-      return;
-  }
+  with_kind(kind, [&]<class T>(std::type_identity<T>) { static_cast<void>(library.load<T>(path)); });
 }
 
 std::optional<FileKind> kind_of_path(const std::string& path) {

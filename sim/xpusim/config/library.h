@@ -52,13 +52,30 @@ class Library {
   /// with the known ids.
   [[nodiscard]] std::string find(FileKind, const Reference&) const;
 
-  [[nodiscard]] Loaded<ChipSpec> chip(const Reference&, const Overrides& = {}) const;
-  [[nodiscard]] Loaded<SystemSpec> system(const Reference&, const Overrides& = {}) const;
-  [[nodiscard]] Loaded<StackSpec> stack(const Reference&, const Overrides& = {}) const;
-  [[nodiscard]] Loaded<ModelSpec> model(const Reference&, const Overrides& = {}) const;
-  [[nodiscard]] Loaded<ScenarioSpec> scenario(const Reference&, const Overrides& = {}) const;
-  [[nodiscard]] Loaded<Graph> trace(const Reference&) const;
-  [[nodiscard]] Loaded<SuiteSpec> suite(const Reference&) const;
+  /// Read and checked, with the overrides of its kind. Throws ConfigError.
+  template <class T>
+  [[nodiscard]] Loaded<T> load(const Reference& r, const Overrides& o = {}) const {
+    const std::string file = find(kind_of<T>(), r);
+    const Node root = tree(kind_of<T>(), file, o);
+    Loaded<T> loaded = read<T>(root, name_of(kind_of<T>(), root, file));
+    loaded.file = file;
+    return loaded;
+  }
+  [[nodiscard]] auto chip(const Reference& r, const Overrides& o = {}) const { return load<ChipSpec>(r, o); }
+  [[nodiscard]] auto system(const Reference& r, const Overrides& o = {}) const {
+    return load<SystemSpec>(r, o);
+  }
+  [[nodiscard]] auto stack(const Reference& r, const Overrides& o = {}) const {
+    return load<StackSpec>(r, o);
+  }
+  [[nodiscard]] auto model(const Reference& r, const Overrides& o = {}) const {
+    return load<ModelSpec>(r, o);
+  }
+  [[nodiscard]] auto scenario(const Reference& r, const Overrides& o = {}) const {
+    return load<ScenarioSpec>(r, o);
+  }
+  [[nodiscard]] auto trace(const Reference& r) const { return load<Graph>(r); }
+  [[nodiscard]] auto suite(const Reference& r) const { return load<SuiteSpec>(r); }
 
   /// What validation found; empty if the library has no such file.
   [[nodiscard]] AccuracyTable accuracy() const;
@@ -70,6 +87,8 @@ class Library {
 
   /// The file's tree, over its base chain, with the overrides of its kind on top.
   [[nodiscard]] Node tree(FileKind, const std::string& file, const Overrides&) const;
+  /// The file that its id must be the name of: of an imported model it is as the importer says.
+  static std::string name_of(FileKind, const Node& root, const std::string& file);
 
   std::filesystem::path root_;
   std::shared_ptr<Trees> trees_;  ///< nothing: files are read anew each time
