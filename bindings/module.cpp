@@ -12,9 +12,7 @@
 #include "xpusim/config/describe.h"
 #include "xpusim/config/scalars.h"
 #include "xpusim/core/error.h"
-#include "xpusim/frontend/collectives.h"
-#include "xpusim/frontend/replays.h"
-#include "xpusim/frontend/runs.h"
+#include "xpusim/jobs/job.h"
 #include "xpusim/report/collectives.h"
 #include "xpusim/report/results.h"
 #include "xpusim/report/validation.h"
@@ -92,101 +90,86 @@ std::optional<std::pair<double, std::string>> quantity(const std::string& text) 
   return std::nullopt;
 }
 
-/// A result, and how to write its inputs out: only who asks for the document pays for it.
+/// A result and its job: only who asks for the document pays for the record of the inputs.
 class Outcome {
  public:
-  Outcome(result::Result r, std::function<std::string()> config)
-      : result_(std::move(r)), config_(std::move(config)) {}
+  Outcome(jobs::Job job, const Options& options, const AccuracyTable& accuracy)
+      : job_(std::move(job)), result_(std::get<result::Result>(jobs::run(job_, options, accuracy))) {}
 
   [[nodiscard]] double step_time_s() const { return result_.total.count(); }
   [[nodiscard]] double tokens_per_s() const { return result_.tokens_per_s(); }
   [[nodiscard]] std::string json() {
-    if (result_.config.empty()) frontend::stamp(result_, config_());
+    if (result_.config.empty()) jobs::stamp(result_, job_);
     return dump(report::to_json({result_}));
   }
+  [[nodiscard]] Json summary() const { return report::to_summary(result_); }
   [[nodiscard]] std::string table() const { return report::to_table({result_}); }
   [[nodiscard]] std::string trace() const { return report::to_chrome_trace({result_}); }
 
  private:
+  jobs::Job job_;
   result::Result result_;
-  std::function<std::string()> config_;
 };
 
 /// A chip that has been read, for many calls.
 class Chip {
  public:
-  Chip(ChipSpec chip, AccuracyTable accuracy)
-      : chip_(std::make_shared<const ChipSpec>(std::move(chip))), accuracy_(std::move(accuracy)) {}
+  Chip(ChipSpec chip, AccuracyTable accuracy) : chip_(std::move(chip)), accuracy_(std::move(accuracy)) {}
 
   [[nodiscard]] Outcome op(const std::string& kind, const Texts& parameters, const std::string& fidelity,
                            bool eager, bool engines) const {
     const Options options{fidelity_of(fidelity), engines, true, {}};
-    const Operator o = frontend::parse_operator(kind, parameters);
+    jobs::OperatorJob job{jobs::parse_operator(kind, parameters), chip_,
+                          eager ? Launch::Eager : Launch::Graph};
     const py::gil_scoped_release unlocked;
-    return {frontend::simulate(o, *chip_, eager ? Launch::Eager : Launch::Graph, accuracy_, options),
-            [o, chip = chip_] { return frontend::resolved(o, *chip); }};
+    return {std::move(job), options, accuracy_};
   }
   [[nodiscard]] double lower_bound_s(const std::string& kind, const Texts& parameters) const {
-    return chip::lower_bound(frontend::parse_operator(kind, parameters), *chip_).count();
+    return chip::lower_bound(jobs::parse_operator(kind, parameters), chip_).count();
   }
 
  private:
-  std::shared_ptr<const ChipSpec> chip_;
+  ChipSpec chip_;
   AccuracyTable accuracy_;
 };
-
-/// One kind of file's content as JSON in SI base units, as YAML, and the file's path.
-template <class T>
-std::tuple<std::string, std::string, std::string> document_of(config::Loaded<T> loaded,
-                                                              const std::string& kind) {
-  const Describe description = config::describer(loaded.value);
-  return {dump(config::to_json(description)), config::to_yaml(description, kind, nullptr), loaded.file};
-}
 
 /// Files, each read once.
 class Library {
  public:
   explicit Library(const std::string& root)
-      : library_(frontend::open_library(root, {}).read_once()), accuracy_(library_.accuracy()) {}
+      : library_(jobs::open_library(root, {}).read_once()), accuracy_(library_.accuracy()) {}
 
   [[nodiscard]] Texts ids(const std::string& kind) const { return library_.list(kind_of(kind)); }
 
-  [[nodiscard]] bool is_trace(const std::string& id) const { return frontend::is_trace(library_, id); }
+  [[nodiscard]] bool is_trace(const std::string& id) const { return jobs::is_trace(library_, id); }
 
-  /// A scenario is checked with all that it names, a system with its chip.
+  /// A file's content as JSON in SI base units, as YAML, and the file's path. A scenario is checked with all
+  /// that it names, a system with its chip.
   [[nodiscard]] std::tuple<std::string, std::string, std::string> document(const std::string& kind,
                                                                            const std::string& id,
                                                                            const Texts& changes) const {
     const config::Overrides overrides = overrides_of(changes);
-    switch (kind_of(kind)) {
-      case config::FileKind::Chip:
-        frontend::refuse_unused(overrides, {kind});
-        return document_of(library_.chip(id, overrides), kind);
-      case config::FileKind::System:
-        frontend::refuse_unused(overrides, {kind, "chip"});
-        if (!library_.system(id, overrides).value.chip.empty())
-          static_cast<void>(frontend::load_platform(library_, id, overrides));
-        return document_of(library_.system(id, overrides), kind);
-      case config::FileKind::Stack:
-        frontend::refuse_unused(overrides, {kind});
-        return document_of(library_.stack(id, overrides), kind);
-      case config::FileKind::Model:
-        frontend::refuse_unused(overrides, {kind});
-        return document_of(library_.model(id, overrides), kind);
-      case config::FileKind::Scenario:
-        static_cast<void>(frontend::load_scenario(library_, id, "", overrides));
-        return document_of(library_.scenario(id, overrides), kind);
-      case config::FileKind::Suite:
-        return document_of(library_.suite(id), kind);
-      case config::FileKind::Trace:
-        break;
+    const config::FileKind k = kind_of(kind);
+    if (k == config::FileKind::System) {
+      jobs::refuse_unused(overrides, {kind, "chip"});
+      if (!library_.system(id, overrides).value.chip.empty())
+        static_cast<void>(jobs::load_platform(library_, id, overrides));
+    } else if (k == config::FileKind::Scenario) {
+      static_cast<void>(jobs::load(library_, {jobs::Kind::Scenario, id}, "", overrides));
+    } else if (k != config::FileKind::Suite && k != config::FileKind::Trace) {
+      jobs::refuse_unused(overrides, {kind});
     }
-    return document_of(library_.trace(id), kind);
+    return config::with_kind(k, [&]<class T>(std::type_identity<T>) {
+      auto loaded = library_.load<T>(id, overrides);
+      const Describe description = config::describer(loaded.value);
+      return std::tuple(dump(config::to_json(description)), config::to_yaml(description, kind, nullptr),
+                        loaded.file);
+    });
   }
 
   [[nodiscard]] Chip chip(const std::string& id, const Texts& changes) const {
     const config::Overrides overrides = overrides_of(changes);
-    frontend::refuse_unused(overrides, {"chip"});
+    jobs::refuse_unused(overrides, {"chip"});
     return {library_.chip(id, overrides).value, accuracy_};
   }
 
@@ -195,9 +178,8 @@ class Library {
     const Options options{fidelity_of(fidelity), engines, true, polling(progress)};
     const config::Overrides overrides = overrides_of(changes);
     const py::gil_scoped_release unlocked;
-    if (frontend::is_trace(library_, workload))
-      return run(frontend::load_trace(library_, workload, system, overrides), options);
-    return run(frontend::load_scenario(library_, workload, system, overrides), options);
+    const auto kind = jobs::is_trace(library_, workload) ? jobs::Kind::Trace : jobs::Kind::Scenario;
+    return {jobs::load(library_, {kind, workload}, system, overrides), options, accuracy_};
   }
 
   /// The summaries of a scenario's points as JSON texts; a point that cannot run has its error there.
@@ -208,7 +190,8 @@ class Library {
     Texts rows;
     for (const Texts& point : points) {
       try {
-        rows.push_back(dump(summary(scenario, overrides_of(point), options)));
+        jobs::Job job = jobs::load(library_, {jobs::Kind::Scenario, scenario}, "", overrides_of(point));
+        rows.push_back(dump(Outcome(std::move(job), options, accuracy_).summary()));
       } catch (const ConfigError& e) {
         rows.push_back(dump({{"error_type", "ConfigError"}, {"error", e.what()}}));
       } catch (const InfeasibleError& e) {
@@ -223,13 +206,15 @@ class Library {
   [[nodiscard]] std::string collective(const std::string& system, const std::string& kind,
                                        const Texts& parameters, const Texts& beside, const Texts& changes,
                                        const std::string& fidelity) const {
-    const frontend::CollectiveWords words{system, kind, parameters, beside};
     const Fidelity f = fidelity_of(fidelity);
     const config::Overrides overrides = overrides_of(changes);
     const py::gil_scoped_release unlocked;
-    const auto inputs = frontend::load_collective(library_, words, overrides);
-    Json results = Json::array({report::to_json(inputs.call, frontend::time_of(inputs, f))});
-    return dump(report::to_document(inputs.system, f, hash_of(inputs, words, f), std::move(results)));
+    const jobs::Job job =
+        jobs::load(library_, {jobs::Kind::Collective, kind, parameters, beside}, system, overrides);
+    const auto& asked = std::get<jobs::CollectiveJob>(job);
+    const auto time = std::get<network::CollectiveTime>(jobs::run(job, {f, false, true, {}}));
+    return dump(report::to_document(asked.platform.network, f, jobs::hash_of(job, f),
+                                    Json::array({report::to_json(asked.calls.front(), time)})));
   }
 
   [[nodiscard]] std::string validate(const Texts& files, const std::string& chip, const Texts& changes,
@@ -238,11 +223,12 @@ class Library {
     const Fidelity f = fidelity_of(fidelity);
     const config::Overrides overrides = overrides_of(changes);
     const py::gil_scoped_release unlocked;
-    std::vector<frontend::Replay> replays;
+    std::vector<jobs::Job> sets;
     for (const std::string& file : files)
-      replays.push_back(frontend::load_replay(library_, file, chip, overrides, f));
+      sets.push_back(jobs::load(library_, {jobs::Kind::Validation, file}, chip, overrides));
     std::vector<validation::SetReport> reports;
-    for (const frontend::Replay& replay : replays) reports.push_back(replay.run(polling(progress)));
+    for (const jobs::Job& set : sets)
+      reports.push_back(std::get<validation::SetReport>(jobs::run(set, {f, false, true, polling(progress)})));
     return dump(report::to_json(reports, worst));
   }
 
@@ -251,18 +237,6 @@ class Library {
     if (const auto kind = config::file_kind(name)) return *kind;
     throw ConfigError(
         Diagnostic{{name, 0, 0}, "", "no such kind of file", "chip, system, model, scenario or trace"});
-  }
-
-  template <class Inputs>
-  [[nodiscard]] Outcome run(Inputs inputs, const Options& options) const {
-    result::Result r = frontend::simulate(inputs, accuracy_, options);
-    return {std::move(r), [inputs = std::move(inputs)] { return frontend::resolved(inputs); }};
-  }
-
-  [[nodiscard]] Json summary(const std::string& scenario, const config::Overrides& overrides,
-                             const Options& options) const {
-    const auto inputs = frontend::load_scenario(library_, scenario, "", overrides);
-    return report::to_summary(frontend::simulate(inputs, accuracy_, options));
   }
 
   config::Library library_;

@@ -28,12 +28,12 @@ LAYERS = {
     "step": "core spec operators result graph des chip network",
     "simulate": "core spec operators result step",
     "validation": "core spec operators graph mapping chip network result step simulate",
-    "frontend": "core spec config operators mapping chip network result step simulate validation",
-    "regression": "core spec operators config chip network result step simulate validation frontend",
+    "jobs": "core spec config operators mapping chip network result step simulate validation",
+    "regression": "core spec operators config chip network result step simulate validation jobs",
     "report": "core spec operators network result step validation regression",
     "app": "core spec config operators mapping des chip network result step simulate validation "
-    "frontend regression report",
-    "bindings": "core spec config operators chip network result step simulate validation frontend report",
+    "jobs regression report",
+    "bindings": "core spec config operators chip network result step simulate validation jobs report",
 }
 ALLOWED = {module: set(below.split()) | {module} for module, below in LAYERS.items()}
 

@@ -23,8 +23,7 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
   r.groups = graph.groups;
   r.memory_capacity = chip.hbm.capacity;
   r.engine_names = step::engine_names(chip);
-  const SystemSpec joined = system != nullptr ? with_package_level(*system, chip) : SystemSpec{};
-  step::OperatorTimer timer(chip, system != nullptr ? &joined : nullptr, launch, options);
+  step::OperatorTimer timer(chip, system, launch, options);
   step::Pass pass = step::time_pass(graph, {}, chip.family, timer, options.progress);
   r.operators = std::move(pass.rows);
   r.classes = result::by_class(r.operators);
@@ -78,7 +77,8 @@ void place(result::Result& r, const ChipSpec& chip, const SystemSpec& system, st
 
 }  // namespace
 
-std::int64_t chips_of(const Request& q) { return q.scenario.chips == 0 ? q.system.chips : q.scenario.chips; }
+std::int64_t chips_of(const ScenarioSpec& s, std::int64_t all) { return s.chips == 0 ? all : s.chips; }
+std::int64_t chips_of(const Request& q) { return chips_of(q.scenario, q.system.chips); }
 
 result::Result simulate(const Request& q, const Options& options, step::OperatorTimer& timer) {
   const std::int64_t chips = chips_of(q), devices = chips * q.chip.dies;
@@ -95,8 +95,7 @@ result::Result simulate(const Request& q, const Options& options, step::Operator
 }
 
 result::Result simulate(const Request& q, const Options& options) {
-  const SystemSpec joined = with_package_level(q.system, q.chip);
-  step::OperatorTimer timer(q.chip, &joined, q.scenario.launch, options, step::long_kernels_of(q.scenario));
+  step::OperatorTimer timer(q.chip, &q.system, q.scenario.launch, options, step::long_kernels_of(q.scenario));
   return simulate(q, options, timer);
 }
 

@@ -23,7 +23,8 @@ class OperatorTimer;
 /// Runs one compute operator on one device.
 [[nodiscard]] result::Result simulate(const Operator&, const ChipSpec&, Launch, const Options&);
 
-/// Packages that a scenario runs on.
+/// Packages that a scenario runs on: its own number, or `all`.
+[[nodiscard]] std::int64_t chips_of(const ScenarioSpec&, std::int64_t all);
 [[nodiscard]] std::int64_t chips_of(const Request&);
 
 }  // namespace xpusim

@@ -17,3 +17,5 @@ xpusim_add_test(
   SOURCES regression_test.cpp workers_test.cpp ${PROJECT_SOURCE_DIR}/sim/xpusim/app/workers.cpp
   LIBRARIES xpusim::report
   LABELS fast)
+# From names to jobs, and what they come to.
+xpusim_add_test(unit_jobs SOURCES jobs_test.cpp LIBRARIES xpusim::jobs LABELS fast)

@@ -36,7 +36,7 @@ Graph graph_of(const std::string& scenario_id) {
   const ScenarioSpec s = test::scenario(scenario_id);
   const ModelSpec m = test::model(s.model);
   const SystemSpec y = test::system(s.system);
-  const std::int64_t devices = (s.chips == 0 ? y.chips : s.chips) * test::chip(y.chip).dies;
+  const std::int64_t devices = chips_of(s, y.chips) * test::chip(y.chip).dies;
   const StackSpec stack = s.phase == Phase::Training ? test::stack(s.training.stack) : StackSpec{};
   const graph::Plan plan = graph::resolve(m, s, stack, devices);
   const graph::ChunkPasses passes = graph::passes_of(graph::chunks_of(m, plan).front(), m, plan, stack);

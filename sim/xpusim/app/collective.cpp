@@ -11,7 +11,7 @@
 #include "xpusim/config/scalars.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
-#include "xpusim/frontend/collectives.h"
+#include "xpusim/jobs/job.h"
 #include "xpusim/report/collectives.h"
 #include "xpusim/report/file.h"
 #include "xpusim/report/plot.h"
@@ -44,30 +44,33 @@ void collective(const Common& c, const CollectiveArguments& a) {
   const auto sweep = read_sweep(a.sweep);
   if (!a.html.empty() && !sweep)
     throw ConfigError(Diagnostic{{"--html " + a.html, 0, 0}, "", "one size has no curve", "give --sweep"});
-  frontend::CollectiveWords words{a.system, a.kind, a.parameters, a.beside};
-  if (sweep) words.parameters.emplace_back("size=1 B");
-  auto inputs = frontend::load_collective(open_library(c.data), words, overrides_of(c));
-  words.parameters = a.parameters;
+  constexpr const char* kAnySize = "size=1 B";
+  jobs::Subject subject{jobs::Kind::Collective, a.kind, a.parameters, a.beside};
+  if (sweep) subject.words.emplace_back(kAnySize);
+  jobs::Job job = jobs::load(open_library(c.data), subject, a.system, overrides_of(c));
+  auto& [calls, dtype, platform, words] = std::get<jobs::CollectiveJob>(job);
+  network::Call& call = calls.front();
+  if (sweep) std::erase(words, kAnySize);
   const Fidelity fidelity = fidelity_of(c);
-  const std::string title = report::title_of(inputs.call, inputs.system, fidelity);
+  const std::string title = report::title_of(call, platform.network, fidelity);
   report::Json results = report::Json::array();
   report::Series curve;
   std::string text = sweep ? report::sweep_head(title) : title + "\n\n";
-  const Sizes sizes = sweep ? *sweep : Sizes{inputs.call.size, inputs.call.size};
+  const Sizes sizes = sweep ? *sweep : Sizes{call.size, call.size};
   for (std::int64_t size = sizes.from.count(); size <= sizes.to.count(); size *= 2) {
-    inputs.call.size = Bytes(size);
-    const network::CollectiveTime t = frontend::time_of(inputs, fidelity);
-    results.push_back(report::to_json(inputs.call, t));
+    call.size = Bytes(size);
+    const auto t = std::get<network::CollectiveTime>(jobs::run(job, {fidelity, false, true, {}}));
+    results.push_back(report::to_json(call, t));
     curve.points.push_back(
         {d(size), report::gb(t.bus_bandwidth), fmt::format("{} {}", enum_name(t.algorithm), t.protocol)});
-    text += sweep ? report::sweep_line(inputs.call, t, inputs.dtype) : report::to_text(inputs.call, t);
+    text += sweep ? report::sweep_line(call, t, dtype) : report::to_text(call, t);
     if (c.json != "-") std::cout << std::exchange(text, {}) << std::flush;
   }
   if (!a.html.empty())
     report::write_file(
         a.html,
         report::page(title, report::Plot{{"message size", 2, true}, {"bus bandwidth [GB/s]"}, {curve}}));
-  write(c.json, report::text_of(report::to_document(inputs.system, fidelity, hash_of(inputs, words, fidelity),
+  write(c.json, report::text_of(report::to_document(platform.network, fidelity, hash_of(job, fidelity),
                                                     std::move(results))));
 }
 

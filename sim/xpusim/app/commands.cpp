@@ -13,7 +13,7 @@
 #include "xpusim/config/describe.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
-#include "xpusim/frontend/runs.h"
+#include "xpusim/jobs/job.h"
 #include "xpusim/report/results.h"
 #include "xpusim/step/step.h"
 
@@ -22,9 +22,13 @@ namespace {
 
 using Results = std::vector<result::Result>;
 
-Options options_of(const Common& c, Progress& progress) {
-  return {fidelity_of(c), !c.trace.empty(), true,
-          [&progress](std::size_t done, std::size_t all) { progress.show(done, all); }};
+Options options_of(const Common& c) { return {fidelity_of(c), !c.trace.empty(), true, {}}; }
+
+/// What a job comes to, with a record of its inputs.
+result::Result result_of(const config::Library& library, const jobs::Job& job, const Options& options) {
+  auto r = std::get<result::Result>(jobs::run(job, options, library.accuracy()));
+  jobs::stamp(r, job);
+  return r;
 }
 
 /// Does a document take stdout, instead of the tables for people?
@@ -53,63 +57,45 @@ void export_graph(const Common& c, const Request& q) {
                enum_name(q.scenario.launch));
 }
 
-template <class Inputs>
-result::Result run_inputs(const config::Library& library, const Common& c, const Inputs& inputs) {
-  Progress progress(inputs.platform.system.value.id, "operators");
-  result::Result r = frontend::simulate(inputs, library.accuracy(), options_of(c, progress));
-  frontend::stamp(r, frontend::resolved(inputs));
-  return r;
-}
-
-result::Result run_column(const config::Library& library, const Common& c, const std::string& id,
-                          const frontend::Column& column) {
+/// A column of the table. Of a search, the fastest plan.
+result::Result run_column(const config::Library& library, const Common& c, const RunArguments& a,
+                          const jobs::Column& column) {
+  constexpr std::size_t kConfirmed = 10;
   const config::Overrides overrides = overrides_of(c, column);
-  if (!frontend::is_trace(library, id)) {
-    const auto inputs = frontend::load_scenario(library, id, column.name, overrides);
-    result::Result r = run_inputs(library, c, inputs);
-    if (!c.export_graph.empty()) export_graph(c, inputs.request());
-    return r;
-  }
-  if (!c.export_graph.empty())
+  const bool of_trace = !a.automatic && jobs::is_trace(library, a.workload);
+  if (of_trace && !c.export_graph.empty())
     throw ConfigError(Diagnostic{
-        {id, 0, 0}, "", "--export-graph writes a scenario's operators", "this is a trace already"});
-  return run_inputs(library, c, frontend::load_trace(library, id, column.name, overrides));
+        {a.workload, 0, 0}, "", "--export-graph writes a scenario's operators", "this is a trace already"});
+  jobs::Job job = jobs::load(library, {of_trace ? jobs::Kind::Trace : jobs::Kind::Scenario, a.workload},
+                             column.name, overrides);
+  auto* scenario = std::get_if<jobs::ScenarioJob>(&job);
+  const jobs::Platform& on =
+      scenario != nullptr ? scenario->platform : std::get<jobs::TraceJob>(job).platform;
+  Progress progress(on.system.value.id, "operators");
+  Options options = options_of(c);
+  if (a.automatic) {
+    const step::PlanSearch search = jobs::search(*scenario, kConfirmed, options);
+    if (!takes_stdout(c)) std::cout << report::to_table(search);
+  } else {
+    options.progress = [&progress](std::size_t done, std::size_t all) { progress.show(done, all); };
+  }
+  result::Result r = result_of(library, job, options);
+  r.variant = column.variant;
+  if (!a.automatic && !c.export_graph.empty()) export_graph(c, scenario->request());
+  return r;
 }
 
 void print_headline(const Results& results) {
   std::cout << fmt::format("{} ({} fidelity)\n\n", results.front().workload, results.front().fidelity);
 }
 
-/// The fastest plan of each column.
-void run_searched(const Common& c, const RunArguments& a) {
-  constexpr std::size_t kConfirmed = 10;
-  const bool prints_table = !takes_stdout(c);
-  const config::Library library = open_library(c.data);
-  Results results;
-  for (const frontend::Column& column : columns_of(a.on)) {
-    auto inputs = frontend::load_scenario(library, a.workload, column.name, overrides_of(c, column));
-    Options options{fidelity_of(c), !c.trace.empty(), true, {}};
-    const step::PlanSearch search = frontend::search(inputs, kConfirmed, options);
-    if (prints_table) std::cout << report::to_table(search);
-    results.push_back(frontend::simulate(inputs, library.accuracy(), options));
-    frontend::stamp(results.back(), frontend::resolved(inputs));
-    results.back().variant = column.variant;
-  }
-  if (prints_table) print_headline(results);
-  write_outputs(c, results);
-}
-
 }  // namespace
 
 void run(const Common& c, const RunArguments& a) {
   const bool prints_table = !takes_stdout(c);
-  if (a.automatic) return run_searched(c, a);
   const config::Library library = open_library(c.data);
   Results results;
-  for (const frontend::Column& column : columns_of(a.on)) {
-    results.push_back(run_column(library, c, a.workload, column));
-    results.back().variant = column.variant;
-  }
+  for (const jobs::Column& column : columns_of(a.on)) results.push_back(run_column(library, c, a, column));
   if (prints_table) print_headline(results);
   write_outputs(c, results);
 }
@@ -118,13 +104,13 @@ void op(const Common& c, const OpArguments& a) {
   const bool prints_table = !takes_stdout(c);
   const config::Library library = open_library(c.data);
   const config::Overrides overrides = overrides_of(c);
-  frontend::refuse_unused(overrides, {"chip"});
-  const Operator o = frontend::parse_operator(a.kind, a.parameters);
-  const ChipSpec chip = library.chip(a.chip, overrides).value;
-  Results results{frontend::simulate(o, chip, a.eager ? Launch::Eager : Launch::Graph, library.accuracy(),
-                                     Options{fidelity_of(c), !c.trace.empty(), true, {}})};
-  frontend::stamp(results.front(), frontend::resolved(o, chip));
+  jobs::refuse_unused(overrides, {"chip"});
+  const jobs::Job job =
+      jobs::load(library, {jobs::Kind::Op, a.kind, a.parameters, {}, a.eager ? Launch::Eager : Launch::Graph},
+                 a.chip, overrides);
+  const Results results{result_of(library, job, options_of(c))};
   if (prints_table) {
+    const auto& [o, chip, launch] = std::get<jobs::OperatorJob>(job);
     const result::OperatorRow& row = results.front().operators.front();
     print_headline(results);
     std::cout << fmt::format("tiling {}, clock {:.3f} GHz, HBM {:.4g} MB, lower bound {:.4g} us\n\n",
@@ -152,10 +138,8 @@ void config_check(const Common& c, const ConfigArguments& a) {
     try {
       const auto kind = a.kind.empty() ? config::kind_of_path(file) : config::file_kind(a.kind);
       if (!kind)
-        throw ConfigError(Diagnostic{{file, 0, 0},
-                                     "",
-                                     "what kind of file is this?",
-                                     "give --kind chip, system, stack, model, scenario, trace or suite"});
+        throw ConfigError(Diagnostic{
+            {file, 0, 0}, "", "what kind of file is this?", "give --kind " + config::kind_names()});
       config::check_file(library, *kind, file);
     } catch (const ConfigError& e) {
       found.insert(found.end(), e.diagnostics().begin(), e.diagnostics().end());
@@ -169,27 +153,12 @@ void config_show(const Common& c, const ConfigArguments& a) {
   const config::Library library = open_library(c.data);
   const config::Overrides overrides = overrides_of(c);
   const auto kind = config::file_kind(a.kind);
-  frontend::refuse_unused(overrides, {a.kind});
-  const auto show = [&](auto loaded) {
+  jobs::refuse_unused(overrides, {a.kind});
+  config::with_kind(*kind, [&]<class T>(std::type_identity<T>) {
+    auto loaded = library.load<T>(a.name, overrides);
     std::cout << config::to_yaml(config::describer(loaded.value), a.kind,
                                  a.origin ? &loaded.leaves : nullptr);
-  };
-  switch (*kind) {
-    case config::FileKind::Chip:
-      return show(library.chip(a.name, overrides));
-    case config::FileKind::System:
-      return show(library.system(a.name, overrides));
-    case config::FileKind::Stack:
-      return show(library.stack(a.name, overrides));
-    case config::FileKind::Model:
-      return show(library.model(a.name, overrides));
-    case config::FileKind::Scenario:
-      return show(library.scenario(a.name, overrides));
-    case config::FileKind::Trace:
-      return show(library.trace(a.name));
-    case config::FileKind::Suite:
-      return show(library.suite(a.name));
-  }
+  });
 }
 
 void config_schema(const ConfigArguments& a) { std::cout << config::schema(*config::file_kind(a.kind)); }

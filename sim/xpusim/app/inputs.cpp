@@ -12,18 +12,18 @@ namespace fs = std::filesystem;
 config::Library open_library(const std::string& given) {
   std::error_code none;
   const fs::path executable = fs::read_symlink("/proc/self/exe", none);
-  return frontend::open_library(
+  return jobs::open_library(
       given, {executable.parent_path() / ".." / "share" / "xpusim", XPUSIM_SOURCE_ROOT, XPUSIM_INSTALL_ROOT});
 }
 
-std::vector<frontend::Column> columns_of(const std::vector<std::string>& on) {
-  std::vector<frontend::Column> columns;
-  for (const std::string& text : on) columns.push_back(frontend::parse_column(text, "--on"));
+std::vector<jobs::Column> columns_of(const std::vector<std::string>& on) {
+  std::vector<jobs::Column> columns;
+  for (const std::string& text : on) columns.push_back(jobs::parse_column(text, "--on"));
   if (columns.empty()) columns.emplace_back();
   return columns;
 }
 
-config::Overrides overrides_of(const Common& c, const frontend::Column& column) {
+config::Overrides overrides_of(const Common& c, const jobs::Column& column) {
   config::Overrides list;
   for (const std::string& text : c.set) list.push_back(config::parse_override(text));
   list.insert(list.end(), column.overrides.begin(), column.overrides.end());

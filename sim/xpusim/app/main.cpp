@@ -9,6 +9,7 @@
 #include "xpusim/app/model.h"
 #include "xpusim/app/scale.h"
 #include "xpusim/app/validate.h"
+#include "xpusim/config/documents.h"
 #include "xpusim/core/error.h"
 #include "xpusim/result/version.h"
 
@@ -139,8 +140,15 @@ void add_check(CLI::App& app, Common& c, CheckArguments& a, bool& same) {
   command->callback([&c, &a, &same] { same = check(c, a); });
 }
 
+std::vector<std::string> names_of_kinds(const char* ending) {
+  std::vector<std::string> names;
+  for (const std::string_view kind : xpusim::config::kFileKindNames)
+    names.push_back(std::string(kind) + ending);
+  return names;
+}
+
 void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
-  const auto kinds = CLI::IsMember({"chip", "system", "stack", "model", "scenario", "trace", "suite"});
+  const auto kinds = CLI::IsMember(names_of_kinds(""));
   CLI::App* config = app.add_subcommand("config", "check and show input files");
   config->require_subcommand(1);
   CLI::App* check = config->add_subcommand("check", "check files; every mistake at once");
@@ -149,17 +157,13 @@ void add_config(CLI::App& app, Common& c, ConfigArguments& a) {
   check->callback([&c, &a] { config_check(c, a); });
   CLI::App* show =
       config->add_subcommand("show", "print a file with inheritance, defaults and --set resolved");
-  show->add_option("kind", a.kind, "chip, system, stack, model, scenario, trace or suite")
-      ->required()
-      ->check(kinds);
+  show->add_option("kind", a.kind, xpusim::config::kind_names())->required()->check(kinds);
   show->add_option("name", a.name, "id or file")->required();
   show->add_flag("--origin", a.origin, "say where each value comes from");
   show->add_option("--set", c.set, "replace a value: path=value (repeatable)")->allow_extra_args(false);
   show->callback([&c, &a] { config_show(c, a); });
   CLI::App* schema = config->add_subcommand("schema", "print the JSON Schema of a kind of file");
-  schema->add_option("kind", a.kind, "chip, system, stack, model, scenario, trace or suite")
-      ->required()
-      ->check(kinds);
+  schema->add_option("kind", a.kind, xpusim::config::kind_names())->required()->check(kinds);
   schema->callback([&a] { config_schema(a); });
   config->add_subcommand("docs", "print the reference of all input files (Markdown)")->callback([] {
     config_docs();
@@ -206,8 +210,7 @@ int run_command_line(int argc, char** argv) {
   add_check(app, common, check_arguments, same);
   CLI::App* list_command = app.add_subcommand(
       "list", "list the known chips, systems, stacks, models, scenarios, traces and suites");
-  list_command->add_option("kind", list_kind, "only these")
-      ->check(CLI::IsMember({"chips", "systems", "stacks", "models", "scenarios", "traces", "suites"}));
+  list_command->add_option("kind", list_kind, "only these")->check(CLI::IsMember(names_of_kinds("s")));
   list_command->callback([&] { list(common, list_kind); });
   add_config(app, common, config_arguments);
   add_model(app, model_arguments);

@@ -9,7 +9,7 @@
 #include "xpusim/app/inputs.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
-#include "xpusim/frontend/scaling.h"
+#include "xpusim/jobs/job.h"
 #include "xpusim/report/file.h"
 #include "xpusim/report/results.h"
 
@@ -43,9 +43,10 @@ void scale(const Common& c, const ScaleArguments& a) {
   Options options;
   options.fidelity = fidelity_of(c);
   std::vector<result::ScaleCurve> curves;
-  for (const frontend::Column& column : columns_of(a.on)) {
-    const auto inputs = frontend::load_scenario(library, a.scenario, column.name, overrides_of(c, column));
-    curves.push_back(frontend::scale(inputs, chips, scaling, options));
+  for (const jobs::Column& column : columns_of(a.on)) {
+    const jobs::Job job =
+        jobs::load(library, {jobs::Kind::Scenario, a.scenario}, column.name, overrides_of(c, column));
+    curves.push_back(jobs::scale(std::get<jobs::ScenarioJob>(job), chips, scaling, options));
   }
   if (c.json != "-")
     std::cout << fmt::format("{}, {} scaling ({} fidelity)\n\n", a.scenario, a.strong ? "strong" : "weak",

@@ -61,21 +61,13 @@ class Library {
     loaded.file = file;
     return loaded;
   }
-  [[nodiscard]] auto chip(const Reference& r, const Overrides& o = {}) const { return load<ChipSpec>(r, o); }
-  [[nodiscard]] auto system(const Reference& r, const Overrides& o = {}) const {
-    return load<SystemSpec>(r, o);
-  }
-  [[nodiscard]] auto stack(const Reference& r, const Overrides& o = {}) const {
-    return load<StackSpec>(r, o);
-  }
-  [[nodiscard]] auto model(const Reference& r, const Overrides& o = {}) const {
-    return load<ModelSpec>(r, o);
-  }
-  [[nodiscard]] auto scenario(const Reference& r, const Overrides& o = {}) const {
-    return load<ScenarioSpec>(r, o);
-  }
-  [[nodiscard]] auto trace(const Reference& r) const { return load<Graph>(r); }
-  [[nodiscard]] auto suite(const Reference& r) const { return load<SuiteSpec>(r); }
+  auto chip(const Reference& r, const Overrides& o = {}) const { return load<ChipSpec>(r, o); }
+  auto system(const Reference& r, const Overrides& o = {}) const { return load<SystemSpec>(r, o); }
+  auto stack(const Reference& r, const Overrides& o = {}) const { return load<StackSpec>(r, o); }
+  auto model(const Reference& r, const Overrides& o = {}) const { return load<ModelSpec>(r, o); }
+  auto scenario(const Reference& r, const Overrides& o = {}) const { return load<ScenarioSpec>(r, o); }
+  auto trace(const Reference& r) const { return load<Graph>(r); }
+  auto suite(const Reference& r) const { return load<SuiteSpec>(r); }
 
   /// What validation found; empty if the library has no such file.
   [[nodiscard]] AccuracyTable accuracy() const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -12,9 +13,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/hash.h"
 #include "xpusim/core/text.h"
-#include "xpusim/frontend/collectives.h"
-#include "xpusim/frontend/replays.h"
-#include "xpusim/frontend/runs.h"
+#include "xpusim/jobs/job.h"
 
 namespace xpusim::regression {
 namespace fs = std::filesystem;
@@ -107,13 +106,39 @@ InputValues values_of(T spec) {
   return values;
 }
 
+// What is guarded where a case does not say, and what can be.
+
+struct Metrics {
+  std::set<Metric> by_default, known;
+};
+Metrics metrics_of(const auto&) {
+  return {{Metric::TimeUs, Metric::HbmBytes},
+          {Metric::TimeUs, Metric::HbmBytes, Metric::MatrixUtilisationPct, Metric::HbmUtilisationPct}};
+}
+Metrics metrics_of(const jobs::ScenarioJob& job) {
+  Metrics m{{Metric::TimeUs, Metric::MemoryBytes},
+            {Metric::TimeUs, Metric::TokensPerSecond, Metric::HbmBytes, Metric::MemoryBytes,
+             Metric::MatrixUtilisationPct, Metric::HbmUtilisationPct}};
+  if (!job.stack) return m;
+  m.by_default.insert(Metric::MfuPct);
+  m.known.insert(Metric::MfuPct);
+  return m;
+}
+Metrics metrics_of(const jobs::CollectiveJob&) {
+  return {{Metric::TimeUs}, {Metric::TimeUs, Metric::BusBandwidth}};
+}
+Metrics metrics_of(const jobs::ValidationJob&) {
+  const std::set<Metric> all{Metric::MapePct, Metric::BiasPct, Metric::Rows};
+  return {all, all};
+}
+
 /// One case of the file, on one chip or system, while it is being read.
 class CaseReader {
  public:
   CaseReader(const config::Library& library, const CaseSpec& spec, const std::string& on,
              const fs::path& folder, const config::Overrides& overrides, Suite& suite)
       : library_(library), spec_(spec), folder_(folder), suite_(suite), given_(overrides) {
-    column_ = on.empty() ? frontend::Column{} : frontend::parse_column(on, "on");
+    column_ = on.empty() ? jobs::Column{} : jobs::parse_column(on, "on");
     column_.name = place(column_.name);
     refuse_unknown(spec.op.empty() ? FileKind::System : FileKind::Chip, column_.name);
     refuse_unknown(FileKind::Scenario, spec.scenario);
@@ -121,8 +146,6 @@ class CaseReader {
     for (const auto& [path, text] : spec.set)
       own_.push_back(config::parse_override(path + "=" + text, "set"));
     own_.insert(own_.end(), column_.overrides.begin(), column_.overrides.end());
-    all_ = own_;
-    all_.insert(all_.end(), overrides.begin(), overrides.end());
     hash_.add(enum_name(spec.fidelity));
   }
 
@@ -130,17 +153,23 @@ class CaseReader {
   std::function<CaseRecord()> read() {
     const auto [kind, text] = subject(spec_);
     hash_.add(kind).add(text);
-    const auto run = kind == "op"           ? read_op()
-                     : kind == "scenario"   ? read_scenario()
-                     : kind == "trace"      ? read_trace()
-                     : kind == "collective" ? read_collective()
-                                            : read_validation();
-    std::vector<std::string_view> used(kinds_.begin(), kinds_.end());
-    frontend::refuse_unused(own_, used);
-    return [run, config = hash_.hex(), inputs = inputs_, metrics = guarded_]() {
+    const auto job = std::make_shared<const jobs::Job>(load(*enum_from<jobs::Kind>(kind), std::string(text)));
+    std::visit(
+        [&](const auto& j) {
+          jobs::for_each_input(j, [&](const auto& input) { note(input, std::string(text)); });
+          guard(metrics_of(j));
+        },
+        *job);
+    if (const auto* v = std::get_if<jobs::ValidationJob>(job.get()))
+      for (const validation::CsvRow& row : v->csv.rows)
+        for (const std::string& field : row.fields) hash_.add(field).add('\n');
+    jobs::refuse_unused(own_, {kinds_.begin(), kinds_.end()});
+    Options options;
+    options.fidelity = spec_.fidelity;
+    return [job, options, config = hash_.hex(), inputs = inputs_, metrics = guarded_]() {
       CaseRecord c;
       try {
-        c = run();
+        c = std::visit([](const auto& outcome) { return record_of(outcome); }, jobs::run(*job, options));
       } catch (const InfeasibleError& e) {
         c.refused = e.what();
       }
@@ -153,8 +182,6 @@ class CaseReader {
   [[nodiscard]] const std::set<std::string_view>& kinds() const { return kinds_; }
 
  private:
-  using Run = std::function<CaseRecord()>;
-
   /// A path of the suite's file starts in its folder.
   [[nodiscard]] std::string place(const std::string& id_or_path) const {
     if (!config::is_path(id_or_path) || fs::path(id_or_path).is_absolute()) return id_or_path;
@@ -172,17 +199,36 @@ class CaseReader {
                                    config::hint_of_id(id, known, suite_.file)});
   }
 
+  jobs::Job load(jobs::Kind kind, const std::string& text) const {
+    jobs::Subject s{kind, place(text)};
+    if (kind == jobs::Kind::Validation)
+      s.text = (folder_ / text).lexically_normal().string();  // sets have no ids
+    if (kind == jobs::Kind::Op || kind == jobs::Kind::Collective)
+      std::tie(s.text, s.words) = jobs::kind_and_words(text);
+    config::Overrides all = own_;
+    for (const config::Override& o : given_)  // those of the command line may be meant for other cases
+      if (kind != jobs::Kind::Trace || o.path.starts_with("chip.") || o.path.starts_with("system."))
+        all.push_back(o);
+    jobs::Job job = jobs::load(library_, s, column_.name, all);
+    if (auto* o = std::get_if<jobs::OperatorJob>(&job)) o->op.name = s.text;  // its words stand in the suite
+    return job;
+  }
+
   template <class T>
-  void note(FileKind kind, const std::string& id, const T& spec) {
-    kinds_.insert(config::kind_name(kind));
-    std::string key = fmt::format("{} {}", config::kind_name(kind), id);
+  void note(const T& spec, const std::string& text) {
+    const std::string_view kind = config::kind_name(config::kind_of<T>());
+    std::string key = fmt::format("{} ", kind);
+    if constexpr (requires { spec.id; })
+      key += spec.id;
+    else
+      key += fs::path(text).stem().string();
+    kinds_.insert(kind);
     for (const config::Override& o : own_)
-      if (o.path.starts_with(std::string(config::kind_name(kind)) + "."))
-        key += fmt::format(", {}={}", o.path, o.text);
+      if (o.path.starts_with(fmt::format("{}.", kind))) key += fmt::format(", {}={}", o.path, o.text);
     InputValues values = values_of(spec);
     hash_.add(key);
     for (const auto& [group, texts] : values)
-      for (const auto& [path, text] : texts) hash_.add(group).add(path).add(text);
+      for (const auto& [path, value] : texts) hash_.add(group).add(path).add(value);
     inputs_.push_back(keep(key, values));
   }
 
@@ -195,116 +241,25 @@ class CaseReader {
     return key;
   }
 
-  /// Keeps the metrics that are guarded: those asked for, or `by_default`; `known`: all there are.
-  void guard(const std::set<Metric>& by_default, const std::set<Metric>& known) {
-    guarded_ =
-        spec_.metrics.empty() ? by_default : std::set<Metric>(spec_.metrics.begin(), spec_.metrics.end());
+  /// Keeps the metrics that are guarded: those asked for, or the default.
+  void guard(const Metrics& of_job) {
+    guarded_ = spec_.metrics.empty() ? of_job.by_default
+                                     : std::set<Metric>(spec_.metrics.begin(), spec_.metrics.end());
     for (const Metric m : guarded_) {
-      if (known.contains(m)) continue;
+      if (of_job.known.contains(m)) continue;
       std::vector<std::string_view> names;
-      for (const Metric k : known) names.push_back(enum_name(k));
+      for (const Metric k : of_job.known) names.push_back(enum_name(k));
       throw ConfigError(Diagnostic{
           {}, "metrics", fmt::format("this case has no {}", enum_name(m)), "one of " + join(names)});
     }
-  }
-
-  Run read_op() {
-    auto words = split(spec_.op, ' ');
-    std::erase(words, "");
-    const std::string kind = words.empty() ? std::string() : words.front();
-    Operator o = frontend::parse_operator(kind, {words.begin() + (words.empty() ? 0 : 1), words.end()});
-    o.name = kind;  // its words stand in the suite
-    const ChipSpec chip = library_.chip(column_.name, all_).value;
-    note(FileKind::Chip, chip.id, chip);
-    guard({Metric::TimeUs, Metric::HbmBytes},
-          {Metric::TimeUs, Metric::HbmBytes, Metric::MatrixUtilisationPct, Metric::HbmUtilisationPct});
-    return [o, chip, options = options_of()] { return record_of(simulate(o, chip, Launch::Graph, options)); };
-  }
-
-  Run read_scenario() {
-    const auto in = frontend::load_scenario(library_, place(spec_.scenario), column_.name, all_);
-    note(FileKind::Scenario, fs::path(spec_.scenario).stem().string(), in.scenario.value);
-    note(FileKind::Model, in.model.value.id, in.model.value);
-    if (in.stack) note(FileKind::Stack, in.stack->value.id, in.stack->value);
-    note(in.platform);
-    std::set<Metric> known{Metric::TimeUs,      Metric::TokensPerSecond,      Metric::HbmBytes,
-                           Metric::MemoryBytes, Metric::MatrixUtilisationPct, Metric::HbmUtilisationPct};
-    std::set<Metric> by_default{Metric::TimeUs, Metric::MemoryBytes};
-    if (in.stack) {
-      known.insert(Metric::MfuPct);
-      by_default.insert(Metric::MfuPct);
-    }
-    guard(by_default, known);
-    return [request = in.request(), options = options_of()] { return record_of(simulate(request, options)); };
-  }
-
-  Run read_trace() {
-    config::Overrides read = own_;  // those of the command line may be meant for other cases
-    for (const config::Override& o : given_)
-      if (o.path.starts_with("chip.") || o.path.starts_with("system.")) read.push_back(o);
-    const auto in = frontend::load_trace(library_, place(spec_.trace), column_.name, read);
-    note(FileKind::Trace, fs::path(spec_.trace).stem().string(), in.trace.value);
-    note(in.platform);
-    guard({Metric::TimeUs, Metric::HbmBytes},
-          {Metric::TimeUs, Metric::HbmBytes, Metric::MatrixUtilisationPct, Metric::HbmUtilisationPct});
-    return [in, options = options_of()] {
-      return record_of(
-          simulate(in.trace.value, in.platform.chip.value, in.platform.system.value, Launch::Graph, options));
-    };
-  }
-
-  Run read_collective() {
-    frontend::CollectiveWords words{column_.name, {}, split(spec_.collective, ' '), {}};
-    std::erase(words.parameters, "");
-    if (!words.parameters.empty()) {
-      words.kind = words.parameters.front();
-      words.parameters.erase(words.parameters.begin());
-    }
-    const auto in = frontend::load_collective(library_, words, all_);
-    const auto system =
-        library_.system(column_.name, all_);  // as its file has it: `in` has the package's level
-    note(FileKind::System, system.value.id, system.value);
-    if (!system.value.chip.empty()) {
-      const ChipSpec chip = library_.chip({system.value.chip, system, "system.chip"}, all_).value;
-      note(FileKind::Chip, chip.id, chip);
-    }
-    guard({Metric::TimeUs}, {Metric::TimeUs, Metric::BusBandwidth});
-    return [in, fidelity = spec_.fidelity] { return record_of(frontend::time_of(in, fidelity)); };
-  }
-
-  Run read_validation() {
-    const std::string file = (folder_ / spec_.validation).lexically_normal().string();  // sets have no ids
-    const auto replay = frontend::load_replay(library_, file, "", all_, spec_.fidelity);
-    const auto note_id = [this](FileKind kind, const auto& spec) { note(kind, spec.id, spec); };
-    for (const frontend::Read& f : replay.files) {
-      if (f.kind == FileKind::Chip) note_id(f.kind, library_.chip(f.id, all_).value);
-      if (f.kind == FileKind::System) note_id(f.kind, library_.system(f.id, all_).value);
-      if (f.kind == FileKind::Stack) note_id(f.kind, library_.stack(f.id, all_).value);
-    }
-    for (const validation::CsvRow& row : validation::read_csv(file).rows)
-      for (const std::string& field : row.fields) hash_.add(field).add('\n');
-    const std::set<Metric> all{Metric::MapePct, Metric::BiasPct, Metric::Rows};
-    guard(all, all);
-    return [replay] { return record_of(replay.run({})); };
-  }
-
-  void note(const frontend::Platform& p) {
-    note(FileKind::System, p.system.value.id, p.system.value);
-    note(FileKind::Chip, p.chip.value.id, p.chip.value);
-  }
-
-  [[nodiscard]] Options options_of() const {
-    Options o;
-    o.fidelity = spec_.fidelity;
-    return o;
   }
 
   const config::Library& library_;
   const CaseSpec& spec_;
   fs::path folder_;
   Suite& suite_;
-  frontend::Column column_;
-  config::Overrides given_, own_, all_;  ///< of the command line, of the case, both
+  jobs::Column column_;
+  config::Overrides given_, own_;  ///< of the command line, of the case
   Hasher hash_;
   std::vector<std::string> inputs_;
   std::set<std::string_view> kinds_;
@@ -385,7 +340,7 @@ Suite load_suite(const config::Library& files, const std::string& id_or_path,
     }
   }
   mistakes.raise();
-  frontend::refuse_unused(overrides, {used.begin(), used.end()});
+  jobs::refuse_unused(overrides, {used.begin(), used.end()});
   std::sort(suite.cases.begin(), suite.cases.end(), [](const Case& a, const Case& b) { return a.id < b.id; });
   return suite;
 }

@@ -50,24 +50,28 @@ class PlanSpace {
 
 Request with_plan(const Request& q, const PlanCandidate& c) {
   Request r = q;
-  r.scenario.parallelism = c.parallelism;
-  r.scenario.micro_batch = c.micro_batch;
-  r.scenario.recompute = c.recompute;
-  r.scenario.training.recompute_layers = 0;
-  r.scenario.training.schedule = PipelineSchedule::Auto;
+  r.scenario = with_plan(q.scenario, c);
   return r;
 }
 
 }  // namespace
 
+ScenarioSpec with_plan(ScenarioSpec s, const PlanCandidate& c) {
+  s.parallelism = c.parallelism;
+  s.micro_batch = c.micro_batch;
+  s.recompute = c.recompute;
+  s.training.recompute_layers = 0;
+  s.training.schedule = PipelineSchedule::Auto;
+  return s;
+}
+
 PlanSearch search_plans(const Request& q, std::int64_t devices, std::size_t confirmed,
                         const Options& options) {
   PlanSearch search;
-  const SystemSpec joined = with_package_level(q.system, q.chip);
   Options closed = options;
   closed.fidelity = chip::Fidelity::Bound;
   closed.progress = {};
-  OperatorTimer at_bound(q.chip, &joined, q.scenario.launch, closed);
+  OperatorTimer at_bound(q.chip, &q.system, q.scenario.launch, closed);
   PlanSpace(q, devices).visit([&](PlanCandidate c) {
     try {
       c.bound = run(with_plan(q, c), devices, closed, at_bound).total;
@@ -84,7 +88,7 @@ PlanSearch search_plans(const Request& q, std::int64_t devices, std::size_t conf
   const auto faster = [](const PlanCandidate& a, const PlanCandidate& b) { return a.bound < b.bound; };
   std::stable_sort(search.best.begin(), search.best.end(), faster);
   search.best.resize(std::min(search.best.size(), confirmed));
-  OperatorTimer played(q.chip, &joined, q.scenario.launch, options, LongKernels::Sampled);
+  OperatorTimer played(q.chip, &q.system, q.scenario.launch, options, LongKernels::Sampled);
   for (PlanCandidate& c : search.best) c.played = run(with_plan(q, c), devices, options, played);
   std::stable_sort(
       search.best.begin(), search.best.end(),

@@ -15,6 +15,9 @@ struct PlanCandidate {
   std::optional<result::Result> played;  ///< at the options' fidelity; of the best ones
 };
 
+/// The training scenario, spread that way.
+[[nodiscard]] ScenarioSpec with_plan(ScenarioSpec, const PlanCandidate&);
+
 struct PlanSearch {
   std::vector<PlanCandidate> best;  ///< the fastest first
   std::size_t tried = 0;            ///< plans that divide, fit and were timed

@@ -77,7 +77,7 @@ const network::Flow* OperatorTimer::flow(const Operator& o, const RankGroups& gr
 }
 
 const OperatorTimer::TimedCollective& OperatorTimer::collective(const Operator& o, RankGroups::Extent group) {
-  if (system_ == nullptr) throw InfeasibleError("a collective needs a system");
+  if (!system_) throw InfeasibleError("a collective needs a system");
   CollectiveShape shape = o.as<CollectiveShape>();
   shape.overlap = false;
   const auto [found, is_new] = collectives_.try_emplace({shape, group.ranks, group.stride});

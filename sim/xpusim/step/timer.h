@@ -1,5 +1,6 @@
 #pragma once
 #include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 
@@ -21,11 +22,11 @@ enum class LongKernels : std::uint8_t { Whole, Sampled };
 /// Times operators: computation on the chip, collectives on the system. Equal operators are timed once.
 class OperatorTimer {
  public:
-  /// `system` (with the level inside its packages) may be missing where there is no collective.
+  /// `system` may be missing where there is no collective.
   OperatorTimer(const ChipSpec& chip, const SystemSpec* system, Launch launch, const Options& options,
                 LongKernels long_kernels = LongKernels::Whole)
       : chip_(chip),
-        system_(system),
+        system_(system != nullptr ? std::optional(with_package_level(*system, chip)) : std::nullopt),
         launch_(launch),
         fidelity_(options.fidelity),
         checks_memory_(options.checks_memory),
@@ -51,7 +52,7 @@ class OperatorTimer {
   [[nodiscard]] const TimedCollective& collective(const Operator&, RankGroups::Extent);
 
   const ChipSpec& chip_;
-  const SystemSpec* system_;
+  std::optional<SystemSpec> system_;  ///< with the level inside its packages
   Launch launch_;
   chip::Fidelity fidelity_;
   bool checks_memory_, records_engines_;

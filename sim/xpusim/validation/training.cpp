@@ -265,10 +265,8 @@ class Timers {
     if (!is_new) return e;
     e.chip = platforms_.chips.at(m.chip);
     const SystemSpec& described = platforms_.systems.at(m.system);
-    e.system = with_package_level(
-        with_chips(described, std::max(described.chips, m.devices > kLargest ? kLargest * 16 : m.devices),
-                   e.chip.dies),
-        e.chip);
+    e.system = with_chips(
+        described, std::max(described.chips, m.devices > kLargest ? kLargest * 16 : m.devices), e.chip.dies);
     if (m.scale_out_gb_s > 0) e.system.levels.back().bandwidth = BytesPerSecond(m.scale_out_gb_s * 1e9);
     e.timer = std::make_unique<step::OperatorTimer>(e.chip, &e.system, Launch::Graph, options_,
                                                     step::LongKernels::Sampled);

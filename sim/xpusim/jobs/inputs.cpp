@@ -1,4 +1,4 @@
-#include "xpusim/frontend/inputs.h"
+#include "xpusim/jobs/inputs.h"
 
 #include <fmt/format.h>
 
@@ -10,7 +10,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
 
-namespace xpusim::frontend {
+namespace xpusim::jobs {
 namespace fs = std::filesystem;
 namespace {
 
@@ -58,24 +58,32 @@ config::Library open_library(const std::string& given, const std::vector<fs::pat
       {"xpusim", 0, 0}, "", "cannot find configs and workloads", "set XPUSIM_DATA or give their folder"});
 }
 
+Platform load_network(const config::Library& library, const config::Reference& system,
+                      const config::Overrides& overrides) {
+  Platform p{library.system(system, overrides), {}, {}};
+  p.network = p.system.value;
+  if (p.network.chip.empty()) return p;
+  p.chip = library.chip({p.network.chip, p.system, "system.chip"}, overrides);
+  p.network = with_package_level(p.network, p.chip->value);
+  return p;
+}
+
 Platform load_platform(const config::Library& library, const config::Reference& system,
                        const config::Overrides& overrides) {
-  Platform p;
-  p.system = library.system(system, overrides);
+  Platform p = load_network(library, system, overrides);
   const SystemSpec& s = p.system.value;
-  if (s.chip.empty())
+  if (!p.chip)
     throw ConfigError(Diagnostic{{p.system.file, 0, 0},
                                  "system.chip",
                                  fmt::format("{} names no chip", s.id),
                                  "it serves `xpusim collective` only"});
-  p.chip = library.chip({s.chip, p.system, "system.chip"}, overrides);
-  const std::int64_t devices = s.chips * p.chip.value.dies;
+  const std::int64_t dies = p.chip->value.dies;
   if (const std::string path = fmt::format("system.levels[{}].endpoints", s.levels.size() - 1);
-      s.levels.back().endpoints < devices)
+      s.levels.back().endpoints < s.chips * dies)
     throw ConfigError(
         Diagnostic{p.system.leaves.at(path).where.location(), path,
                    fmt::format("the outermost level joins {} endpoints", s.levels.back().endpoints),
-                   fmt::format("{} chips of {} dies are {} devices", s.chips, p.chip.value.dies, devices)});
+                   fmt::format("{} chips of {} dies are {} devices", s.chips, dies, s.chips * dies)});
   return p;
 }
 
@@ -115,6 +123,15 @@ config::Node tree_of_words(const std::string& command, const std::vector<std::st
   }
   if (!wrong.empty()) throw ConfigError(std::move(wrong));
   return root;
+}
+
+std::pair<std::string, std::vector<std::string>> kind_and_words(const std::string& text) {
+  std::vector<std::string> words = split(text, ' ');
+  std::erase(words, "");
+  if (words.empty()) return {};
+  std::string kind = words.front();
+  words.erase(words.begin());
+  return {std::move(kind), std::move(words)};
 }
 
 Operator parse_operator(const std::string& kind, const std::vector<std::string>& words) {
@@ -160,4 +177,4 @@ void refuse_unused(const config::Overrides& overrides, const std::vector<std::st
   }
 }
 
-}  // namespace xpusim::frontend
+}  // namespace xpusim::jobs

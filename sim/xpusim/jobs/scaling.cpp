@@ -1,12 +1,11 @@
-#include "xpusim/frontend/scaling.h"
-
 #include <algorithm>
 #include <cmath>
 
 #include "xpusim/core/error.h"
+#include "xpusim/jobs/job.h"
 #include "xpusim/step/step.h"
 
-namespace xpusim::frontend {
+namespace xpusim::jobs {
 namespace {
 
 /// The batch that keeps each replica's share; rounded to whole micro-batches of whole replicas.
@@ -16,7 +15,7 @@ std::int64_t weak_batch(const ScenarioSpec& s, std::int64_t described, std::int6
 
 }  // namespace
 
-result::ScaleCurve scale(const ScenarioInputs& in, const std::vector<std::int64_t>& chips,
+result::ScaleCurve scale(const ScenarioJob& in, const std::vector<std::int64_t>& chips,
                          result::Scaling scaling, const Options& options) {
   Request q = in.request();
   if (q.scenario.phase != Phase::Training)
@@ -26,13 +25,12 @@ result::ScaleCurve scale(const ScenarioInputs& in, const std::vector<std::int64_
   curve.system = q.system.id;
   curve.chip = q.chip.id;
   curve.watts_per_chip = q.chip.power.cap.count() * d(q.chip.dies);
-  const std::int64_t described = q.scenario.chips == 0 ? chips.front() : q.scenario.chips;
+  const std::int64_t described = chips_of(q.scenario, chips.front());
   const std::int64_t most = *std::max_element(chips.begin(), chips.end());
   curve.extended = most > q.system.chips;
   q.system = with_chips(q.system, std::max(q.system.chips, most), q.chip.dies);
-  const SystemSpec joined = with_package_level(q.system, q.chip);
   q.scenario.failures.reset();
-  step::OperatorTimer timer(q.chip, &joined, q.scenario.launch, options, step::long_kernels_of(q.scenario));
+  step::OperatorTimer timer(q.chip, &q.system, q.scenario.launch, options, step::long_kernels_of(q.scenario));
   const ScenarioSpec scenario = q.scenario;
   for (const std::int64_t n : chips) {
     result::ScalePoint point;
@@ -55,4 +53,4 @@ result::ScaleCurve scale(const ScenarioInputs& in, const std::vector<std::int64_
   return curve;
 }
 
-}  // namespace xpusim::frontend
+}  // namespace xpusim::jobs

@@ -1,45 +1,38 @@
-#include "xpusim/frontend/collectives.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <fstream>
 
-#include "xpusim/config/describe.h"
 #include "xpusim/config/scalars.h"
 #include "xpusim/core/error.h"
-#include "xpusim/core/hash.h"
 #include "xpusim/core/text.h"
-#include "xpusim/frontend/inputs.h"
-#include "xpusim/result/version.h"
+#include "xpusim/jobs/load.h"
 
-namespace xpusim::frontend {
+namespace xpusim::jobs {
 namespace {
 
-/// The parameters that words give.
+/// The parameters that words give: a call, and what is read further.
 struct Parameters {
-  std::int64_t ranks = 0, stride = 1, topk = 8, token_nodes = 0;
-  Bytes size{0};
-  Algorithm algorithm = Algorithm::None;
+  network::Call call;
   Dtype dtype = Dtype::Fp32;
-  bool eager = false, in_place = false;
-  std::string protocol, library, plane, places, traffic, degrade, slow;
+  std::string places, traffic, degrade, slow;
 };
 
 void describe(Fields& f, Parameters& p) {
-  f.required("ranks", p.ranks, "devices that take part", between(1, 1 << 24));
-  f.required("size", p.size, "message, by the nccl-tests size convention", between(1, 1LL << 50));
-  f.optional("algorithm", p.algorithm, "auto: the library's choice");
-  f.label("protocol", p.protocol, "of the library; default: its choice");
-  f.label("library", p.library, "of the system; default: its first");
-  f.label("plane", p.plane, "of the system; default: the fastest");
+  network::Call& c = p.call;
+  f.required("ranks", c.group.ranks, "devices that take part", between(1, 1 << 24));
+  f.required("size", c.size, "message, by the nccl-tests size convention", between(1, 1LL << 50));
+  f.optional("algorithm", c.algorithm, "auto: the library's choice");
+  f.label("protocol", c.protocol, "of the library; default: its choice");
+  f.label("library", c.library, "of the system; default: its first");
+  f.label("plane", c.plane, "of the system; default: the fastest");
   f.optional("dtype", p.dtype, "elements that the sweep counts, and that a switch adds");
-  f.optional("stride", p.stride, "devices from one rank to the next", between(1, 1 << 24));
+  f.optional("stride", c.group.stride, "devices from one rank to the next", between(1, 1 << 24));
   f.label("places", p.places, "devices of the ranks: 0,8,16 or 0..7,16..23");
-  f.optional("eager", p.eager, "launched by the host, not from a graph");
-  f.optional("in_place", p.in_place, "an all_reduce's result takes the place of its input");
-  f.optional("topk", p.topk, "dispatch, combine: experts of a token", between(1, 1024));
-  f.optional("token_nodes", p.token_nodes, "dispatch, combine: nodes that a token may go to; 0: any",
+  f.optional("eager", c.eager, "launched by the host, not from a graph");
+  f.optional("in_place", c.in_place, "an all_reduce's result takes the place of its input");
+  f.optional("topk", c.topk, "dispatch, combine: experts of a token", between(1, 1024));
+  f.optional("token_nodes", c.token_nodes, "dispatch, combine: nodes that a token may go to; 0: any",
              between(0, 1 << 20));
   f.label("traffic", p.traffic, "all_to_all: CSV file, bytes from rank (row) to rank (column)");
   f.label("degrade", p.degrade, "links: LEVEL.KIND.OWNER[.PART]:RATE, ... (rate 0: dead)");
@@ -125,25 +118,6 @@ std::vector<double> read_traffic(const std::string& file) {
   return bytes;
 }
 
-network::Call call_of(CollectiveKind kind, const Parameters& p) {
-  network::Call c;
-  c.kind = kind;
-  c.size = p.size;
-  c.group = {p.ranks, p.stride, read_places(p.places)};
-  c.algorithm = p.algorithm;
-  c.protocol = p.protocol;
-  c.library = p.library;
-  c.plane = p.plane;
-  c.eager = p.eager;
-  c.in_place = p.in_place;
-  c.switch_adds = p.dtype != Dtype::Int8;
-  c.topk = p.topk;
-  c.token_nodes = p.token_nodes;
-  c.traffic = read_traffic(p.traffic);
-  c.faults = read_faults(p);
-  return c;
-}
-
 CollectiveKind read_kind(const std::string& text) {
   const auto kind = enum_from<CollectiveKind>(text);
   if (kind) return *kind;
@@ -158,63 +132,33 @@ CollectiveKind read_kind(const std::string& text) {
 
 Parameters read_parameters(const std::string& kind, const std::vector<std::string>& words) {
   Parameters p;
+  p.call.kind = read_kind(kind);  // before the keys: of two mistakes each compiler reports this one
   const config::Node root = tree_of_words("collective " + kind, words);
   config::Reader reader(root, "", config::Provenance::Plain);
   describe(reader, p);
   reader.finish();
+  p.call.group.places = read_places(p.places);
+  p.call.switch_adds = p.dtype != Dtype::Int8;
+  p.call.traffic = read_traffic(p.traffic);
+  p.call.faults = read_faults(p);
   return p;
-}
-
-/// "KIND key=value ...".
-network::Call read_call(const std::string& text) {
-  std::vector<std::string> words = split(text, ' ');
-  std::erase(words, "");
-  if (words.empty()) throw wrong("--beside", text, "e.g. 'all_to_all ranks=8 size=1MiB'");
-  const std::string kind = words.front();
-  words.erase(words.begin());
-  const CollectiveKind known =
-      read_kind(kind);  // before the keys: of two mistakes each compiler reports this one
-  return call_of(known, read_parameters(kind, words));
 }
 
 }  // namespace
 
-CollectiveInputs load_collective(const config::Library& library, const CollectiveWords& words,
-                                 const config::Overrides& overrides) {
-  CollectiveInputs in;
-  const CollectiveKind kind = read_kind(words.kind);
-  const Parameters p = read_parameters(words.kind, words.parameters);
-  in.call = call_of(kind, p);
-  in.dtype = p.dtype;
-  for (const std::string& text : words.beside) in.beside.push_back(read_call(text));
-  auto system = library.system(words.system, overrides);
-  in.config = config::to_yaml(config::describer(system.value), "system", nullptr);
-  in.system = system.value;
-  if (!system.value.chip.empty()) {
-    const auto chip = library.chip({system.value.chip, system, "system.chip"}, overrides);
-    in.system = with_package_level(system.value, chip.value);
+CollectiveJob load_collective(const config::Library& library, const Subject& s, const std::string& system,
+                              const config::Overrides& overrides) {
+  Parameters p = read_parameters(s.text, s.words);
+  CollectiveJob job{{std::move(p.call)}, p.dtype, {}, {s.text}};
+  for (const std::string& text : s.beside) {
+    const auto [kind, words] = kind_and_words(text);
+    if (kind.empty()) throw wrong("--beside", text, "e.g. 'all_to_all ranks=8 size=1MiB'");
+    job.calls.push_back(read_parameters(kind, words).call);
   }
-  return in;
+  job.platform = load_network(library, system, overrides);
+  job.words.insert(job.words.end(), s.words.begin(), s.words.end());
+  job.words.insert(job.words.end(), s.beside.begin(), s.beside.end());
+  return job;
 }
 
-network::CollectiveTime time_of(const CollectiveInputs& in, Fidelity fidelity) {
-  if (fidelity == Fidelity::Bound) {
-    if (!in.beside.empty())
-      throw ConfigError(Diagnostic{
-          {"--beside", 0, 0}, "", "the closed form knows one collective at a time", "--fidelity tile"});
-    return network::bound(in.call, in.system);
-  }
-  std::vector<network::Call> all{in.call};
-  all.insert(all.end(), in.beside.begin(), in.beside.end());
-  return network::execute_together(all, in.system).front();
-}
-
-std::string hash_of(const CollectiveInputs& in, const CollectiveWords& words, Fidelity fidelity) {
-  Hasher hasher;
-  hasher.add(in.config).add(enum_name(fidelity)).add(result::version()).add(words.kind);
-  for (const std::string& word : words.parameters) hasher.add(word);
-  for (const std::string& other : words.beside) hasher.add(other);
-  return hasher.hex();
-}
-
-}  // namespace xpusim::frontend
+}  // namespace xpusim::jobs

@@ -1,14 +1,16 @@
 #pragma once
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "xpusim/config/library.h"
 
 /// From names, words and what-if values to the simulator's inputs: what the command line and the bindings
 /// share.
-namespace xpusim::frontend {
+namespace xpusim::jobs {
 
 /// The library that holds configs/ and workloads/: `given`, $XPUSIM_DATA, or the first of `places` that is
 /// one. Throws ConfigError.
@@ -17,9 +19,13 @@ namespace xpusim::frontend {
 
 /// What one column of a comparison runs on.
 struct Platform {
-  config::Loaded<SystemSpec> system;
-  config::Loaded<ChipSpec> chip;
+  config::Loaded<SystemSpec> system;             ///< as its file has it
+  std::optional<config::Loaded<ChipSpec>> chip;  ///< none: it serves collectives only
+  SystemSpec network;                            ///< the system with the level inside its packages
 };
+[[nodiscard]] Platform load_network(const config::Library&, const config::Reference& system,
+                                    const config::Overrides&);
+/// The same with a chip, and with levels that join them all. Throws ConfigError.
 [[nodiscard]] Platform load_platform(const config::Library&, const config::Reference& system,
                                      const config::Overrides&);
 
@@ -37,6 +43,9 @@ struct Column {
 [[nodiscard]] config::Node tree_of_words(const std::string& command, const std::vector<std::string>& words,
                                          const std::vector<std::string_view>& refused = {});
 
+/// "KIND key=value ...": the kind, and the words.
+[[nodiscard]] std::pair<std::string, std::vector<std::string>> kind_and_words(const std::string& text);
+
 /// An operator of one device from its kind and "key=value" words. Throws ConfigError with every mistake.
 [[nodiscard]] Operator parse_operator(const std::string& kind, const std::vector<std::string>& words);
 
@@ -46,4 +55,4 @@ struct Column {
 /// Each override must be of a kind of file that is read. Throws ConfigError.
 void refuse_unused(const config::Overrides&, const std::vector<std::string_view>& used);
 
-}  // namespace xpusim::frontend
+}  // namespace xpusim::jobs
