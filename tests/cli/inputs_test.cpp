@@ -25,7 +25,7 @@ TEST_F(Inputs, AMissingWorkloadGetsTheKnownOnes) {
   EXPECT_EQ(o.code, kUsage);
   EXPECT_EQ(
       o.err.substr(0, 99),
-      "llama31_70b_decod: no such scenario or trace (did you mean 'llama31_70b_decode'? known: gpt3_175b_p");
+      "llama31_70b_decod: no such scenario or trace (did you mean 'llama31_70b_decode'? known: bert_large_");
   expect_refusal({"run", "nowhere/t.yaml"}, kUsage, "nowhere/t.yaml: there is no such file");
 }
 
