@@ -250,9 +250,9 @@ TEST(WideHeads, CutTheirValuesOnlyWhereNoTileHoldsThem) {
     const ChipSpec c = chip(id);
     return best({"", latent_decode(64, 64, 4096), {}}, c).label;
   };
-  EXPECT_NE(label("b200_sxm").find("values in 2"), std::string::npos) << label("b200_sxm");
+  EXPECT_NE(label("b200_sxm").find("swapped"), std::string::npos) << label("b200_sxm");
   for (const char* id : {"a100_sxm", "h100_sxm", "ascend_910b2", "ascend_910c"})
-    EXPECT_EQ(label(id).find("values"), std::string::npos) << id;
+    EXPECT_EQ(label(id).find_first_of("vw"), std::string::npos) << label(id);
 }
 
 TEST(WideHeads, MoveAndComputeTheSameInParts) {

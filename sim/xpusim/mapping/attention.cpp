@@ -38,8 +38,9 @@ std::int64_t heads_of_block(const AttentionShape& a, const ChipSpec& chip, const
 /// Extents of a tiling on a chip, padding included.
 struct Geometry {
   std::int64_t kv_tiles, kv_tiles_per_block;
-  double rows, columns;               ///< of a score tile
-  double head_dim, value_dim;         ///< value_dim: of a block's part
+  double rows, columns;        ///< of a score tile, as the matrix engine computes it
+  double keys;                 ///< of its columns, those that go on: swapped products pad the scores alone
+  double head_dim, value_dim;  ///< value_dim: of a block's part
   double k_tile_bytes, v_tile_bytes;  ///< one tile; V has none of its own where it is part of K
   double query_bytes;                 ///< Q of a block; backward: Q and dO
   double element;                     ///< bytes of the products' operands
@@ -54,8 +55,9 @@ Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const Attention
   g.fed = chip.operand_feed.a_capacity.count() > 0 && chip.operand_feed.b_capacity.count() > 0;
   g.kv_tiles_per_block = ceil_div(ceil_div(a.seen_keys(), t.kv), t.splits);
   g.kv_tiles = g.kv_tiles_per_block * t.splits;
-  g.rows = d(round_up(std::min(t.q, a.q_len * heads_of_block(a, chip, t)), grain.m));
-  g.columns = d(round_up(std::min(t.kv, a.seen_keys()), grain.n));
+  g.rows = d(round_up(std::min(t.q, a.q_len * heads_of_block(a, chip, t)), t.swapped ? grain.n : grain.m));
+  g.columns = d(round_up(std::min(t.kv, a.seen_keys()), t.swapped ? grain.m : grain.n));
+  g.keys = t.swapped ? d(round_up(std::min(t.kv, a.seen_keys()), grain.n)) : g.columns;
   g.head_dim = d(a.head_dim);
   g.value_dim = d(a.value_extent()) / d(t.value_parts);
   g.element = size_of(a.dtype);
@@ -74,7 +76,7 @@ double score_slot(const Geometry& g) {
   return g.rows * (g.through_l2 ? std::max(g.columns, g.value_dim) : g.columns) * 4;
 }
 double output_sums(const Geometry& g) { return g.through_l2 ? 0 : g.rows * g.value_dim * 4; }
-double probability_stages(const Geometry& g) { return g.through_l2 ? 2 * g.rows * g.columns * g.element : 0; }
+double probability_stages(const Geometry& g) { return g.through_l2 ? 2 * g.rows * g.keys * g.element : 0; }
 
 /// Writes a flash-attention program: Q stays in a core, K and V stream past it.
 class AttentionTemplate {
@@ -85,6 +87,7 @@ class AttentionTemplate {
     b_.program.label = fmt::format("{}x{}", t.q, t.kv);
     if (t.splits > 1) b_.program.label += fmt::format(" split {}", t.splits);
     if (t.value_parts > 1) b_.program.label += fmt::format(" values in {}", t.value_parts);
+    if (t.swapped) b_.program.label += " swapped";
     declare_operands();
     declare_buffers();
     b_.program.resident_blocks = chip.attention.resident_blocks;
@@ -311,14 +314,15 @@ class AttentionTemplate {
     const double extent = g_.head_dim + (g_.backward ? g_.value_dim : 0);
     b_.step(load(Engine::CopyIn, g_.k_tile_bytes / chip_.copy_in.port.count(), keys_,
                  {Access{k_, g_.k_tile_bytes, 1, d(ahead)}}));
-    b_.step(product(extent, {Input{keys_}, Input{query_, false}}, {scores_}, 0, exposed_softmax()));
+    b_.step(
+        product(extent, g_.columns, {Input{keys_}, Input{query_, false}}, {scores_}, 0, exposed_softmax()));
     b_.program.steps.back().flops = b_.program.steps.back().flops * (1 / d(t_.value_parts));  // once counts
     if (g_.through_l2)
-      pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.columns * 4, scores_, passed_scores_);
+      pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.keys * 4, scores_, passed_scores_);
   }
 
   [[nodiscard]] double softmax_cycles() const {
-    const double elements = g_.rows * g_.columns;
+    const double elements = g_.rows * g_.keys;
     return vector_cycles(chip_.vector, (g_.backward ? kBackwardOps : kForwardOps) * elements, elements);
   }
   /// Where both engines are fed by the same warps, the matrix engine idles for a part of the softmax.
@@ -327,7 +331,7 @@ class AttentionTemplate {
   }
 
   void softmax() {
-    const double elements = g_.rows * g_.columns;
+    const double elements = g_.rows * g_.keys;
     const double cycles = softmax_cycles();
     if (!g_.through_l2) {
       b_.step(compute(Engine::Vector, cycles, {Input{scores_}}, {probabilities_}));
@@ -349,12 +353,12 @@ class AttentionTemplate {
       b_.step(load(Engine::CopyIn, g_.v_tile_bytes / chip_.copy_in.port.count(), values_,
                    {Access{v_, g_.v_tile_bytes}}));
     if (g_.through_l2) {
-      const double bytes = g_.rows * g_.columns * g_.element;
-      b_.step(product(extent, {Input{values_}, Input{passed_probabilities_}}, {output_},
+      const double bytes = g_.rows * g_.keys * g_.element;
+      b_.step(product(extent, g_.keys, {Input{values_}, Input{passed_probabilities_}}, {output_},
                       bytes / chip_.copy_in.port.count()));
       pass(Engine::Store, chip_.store.rate.count(), sums, output_, passed_output_);
     } else {
-      b_.step(product(extent, {Input{values_}, Input{probabilities_}}, {output_, true}));
+      b_.step(product(extent, g_.keys, {Input{values_}, Input{probabilities_}}, {output_, true}));
     }
     if (g_.backward) pass(Engine::Store, chip_.store.rate.count(), sums, kNone, kNone);  // dQ is summed in L2
   }
@@ -393,13 +397,13 @@ class AttentionTemplate {
   /// Products of one score tile, `extent` elements of heads together. Where operands are fed by an engine of
   /// their own, the slower of the two sets the pace (the operand buffers let them overlap); `least` bounds it
   /// from below too. `idle`: cycles in which the engine waits for its own core.
-  [[nodiscard]] Step product(double extent, std::array<Input, 3> inputs, Output output, double least = 0,
-                             double idle = 0) const {
+  [[nodiscard]] Step product(double extent, double columns, std::array<Input, 3> inputs, Output output,
+                             double least = 0, double idle = 0) const {
     const double rate = matrix_rate(chip_, a_.dtype).count() * chip_.attention.matrix_efficiency;
-    const double cycles = 2 * g_.rows * g_.columns * extent / rate;
+    const double cycles = 2 * g_.rows * columns * extent / rate;
     const double feed =
         extent * g_.element *
-        (g_.rows / chip_.operand_feed.a_rate.count() + g_.columns / chip_.operand_feed.b_rate.count());
+        (g_.rows / chip_.operand_feed.a_rate.count() + columns / chip_.operand_feed.b_rate.count());
     return compute(Engine::Matrix, std::max({cycles, g_.fed ? feed : 0, least}) + idle, inputs, output,
                    Flops(2 * useful_ * extent));
   }

@@ -91,41 +91,54 @@ std::vector<std::int64_t> row_tiles(const AttentionShape& a, const ChipSpec& chi
   return {kSmall, kLarge};
 }
 
-void add_attention_tilings(const AttentionShape& a, const ChipSpec& chip, bool drafts, std::int64_t parts,
+/// `kind`: which kernel the tilings are of, and how it lays out wide values.
+void add_attention_tilings(const AttentionShape& a, const ChipSpec& chip, AttentionTiling kind,
                            std::vector<AttentionTiling>& list) {
-  const bool decodes = a.decodes() || drafts;
+  const bool drafts = kind.drafts, decodes = a.decodes() || drafts;
   const std::int64_t packed = decodes ? packed_heads(a, chip) : 1;
   const std::int64_t heads = a.batch * a.heads / packed;
   // Drafts may be split as one token is: as many times its blocks then take as many times its waves.
   const std::int64_t rows = drafts ? packed : a.q_len * packed;
   for (const std::int64_t q : row_tiles(a, chip, drafts)) {
     for (const std::int64_t kv : {32, 64, 128, 256}) {
-      // only where heads are too wide for more
-      if (kv == 32 && !misfit(a, chip, {q, 64, 1, drafts, parts})) continue;
-      list.push_back({q, kv, 1, drafts, parts});
-      const std::int64_t blocks = heads * ceil_div(rows, q) * parts;
+      kind.q = q;
+      kind.kv = 64;
+      kind.splits = 1;
+      if (kv == 32 && !misfit(a, chip, kind)) continue;  // only where heads are too wide for more
+      kind.kv = kv;
+      list.push_back(kind);
+      const std::int64_t blocks = heads * ceil_div(rows, q) * kind.value_parts;
       const bool can_split = decodes || !a.causal;
       for (std::int64_t split = 2;
-           can_split && blocks * split <= 4 * chip.cores.count && a.seen_keys() / split >= kv; split *= 2)
-        list.push_back({q, kv, split, drafts, parts});
+           can_split && blocks * split <= 4 * chip.cores.count && a.seen_keys() / split >= kv; split *= 2) {
+        kind.splits = split;
+        list.push_back(kind);
+      }
     }
   }
 }
 
 /// A user's library has both kernels, and takes the faster one. Only the decode kernel knows latent keys.
-/// Values are cut where no tile fits with all of their columns.
+void add_kernels(const AttentionShape& a, const ChipSpec& chip, AttentionTiling kind,
+                 std::vector<AttentionTiling>& list) {
+  if (!a.drafts() || !a.latent) add_attention_tilings(a, chip, kind, list);
+  kind.drafts = true;
+  if (a.drafts()) add_attention_tilings(a, chip, kind, list);
+}
+
+/// Where no tile holds the sums of whole values: products swapped, so that few rows are padded less, or
+/// blocks that share the columns of the values.
 std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const ChipSpec& chip) {
   constexpr std::int64_t kMostParts = 8;
+  const auto fits = [&](const AttentionTiling& t) { return !misfit(a, chip, t); };
   std::vector<AttentionTiling> list;
-  for (std::int64_t parts = 1; parts <= kMostParts; parts *= 2) {
-    std::vector<AttentionTiling> some;
-    if (!a.drafts() || !a.latent) add_attention_tilings(a, chip, false, parts, some);
-    if (a.drafts()) add_attention_tilings(a, chip, true, parts, some);
-    const bool any =
-        std::any_of(some.begin(), some.end(), [&](const AttentionTiling& t) { return !misfit(a, chip, t); });
-    if (any) return some;
-    if (parts == 1) list = std::move(some);
-    if (a.pass == Pass::Backward) break;
+  add_kernels(a, chip, {}, list);
+  if (a.pass == Pass::Backward || std::any_of(list.begin(), list.end(), fits)) return list;
+  std::vector<AttentionTiling> others;
+  if (chip.matrix.granularity.n < chip.matrix.granularity.m) add_kernels(a, chip, {.swapped = true}, others);
+  for (std::int64_t parts = 2; parts <= kMostParts; parts *= 2) {
+    add_kernels(a, chip, {.value_parts = parts}, others);
+    if (std::any_of(others.begin(), others.end(), fits)) return others;
   }
   return list;
 }

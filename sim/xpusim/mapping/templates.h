@@ -26,6 +26,7 @@ struct AttentionTiling {
   bool drafts = false;  ///< the decode kernel, for several new tokens
   /// Blocks that share the columns of the values: each computes all scores, and its part of the output.
   std::int64_t value_parts = 1;
+  bool swapped = false;  ///< products are computed transposed: keys stand where queries do else
 };
 
 /// How a linear scan is run: token by token on the vector units, or by chunks; and the blocks that share the
