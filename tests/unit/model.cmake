@@ -1,7 +1,7 @@
 # The modules from operators to the step. A shipped config is read where a test says so.
 xpusim_add_test(
   unit_model
-  SOURCES timeline_test.cpp calendar_test.cpp cost_test.cpp serving_graph_test.cpp training_test.cpp pipeline_test.cpp tile_program_test.cpp
+  SOURCES timeline_test.cpp calendar_test.cpp cost_test.cpp serving_graph_test.cpp training_test.cpp unread_test.cpp pipeline_test.cpp tile_program_test.cpp
           templates_test.cpp chip_test.cpp collective_test.cpp golden_network_test.cpp streams_test.cpp
   LIBRARIES xpusim::simulate xpusim::config
   LABELS fast)

@@ -44,8 +44,9 @@ void Emitter::self_attention(const LayerType& type) {
   sum_beside("reduce_attention", [&] { product(attention_output(), tokens_); });
 }
 
-/// Gated delta nets (arXiv 2412.06464, figure 1; Qwen3-Next): queries, keys, values and the output's gate from
-/// one product, the rates of decay and update from a narrow one, a short convolution, the scan, a gated norm.
+/// Gated delta nets (arXiv 2412.06464, figure 1; Qwen3-Next): queries, keys, values and the output's gate
+/// from one product, the rates of decay and update from a narrow one, a short convolution, the scan, a gated
+/// norm.
 void Emitter::linear_attention() {
   const LinearAttentionSpec& l = *m_.linear;
   const std::int64_t states = ceil_div(l.value_heads, tp_);
@@ -161,8 +162,8 @@ void Emitter::expanded_latent(const SequenceGroup& g, const std::string& name) {
   shared_attention(a, g, name);
 }
 
-/// Scores every seen token by short products in 8 bits, and picks the best (DeepSeek-V3.2's report, section 2.1):
-/// its queries come from the query's latent, its keys have a cache of their own.
+/// Scores every seen token by short products in 8 bits, and picks the best (DeepSeek-V3.2's report,
+/// section 2.1): its queries come from the query's latent, its keys have a cache of their own.
 void Emitter::indexer(const SequenceGroup& g, const std::string& name) {
   const SparseAttentionSpec& s = *m_.sparse;
   const LatentAttentionSpec& l = *m_.latent;
@@ -209,7 +210,7 @@ void Emitter::shared_attention(AttentionShape a, const SequenceGroup& g, const s
     return;
   }
   const double element = d(size_of(a.dtype));
-  if (g.cached_tokens > 0) {
+  if (!plan_.shares_tokens(g)) {
     const double rows = d(g.tokens() * a.heads);
     collective("gather_queries_" + name, CollectiveKind::AllGather, rows * d(a.head_dim) * element,
                RankGroup::Context);
@@ -229,6 +230,12 @@ void Emitter::shared_attention(AttentionShape a, const SequenceGroup& g, const s
   a.q_len = own * plan_.ulysses;
   const double keys =
       d(g.sequences) * d(a.kv_len) * d(a.kv_heads) * d(a.head_dim + a.value_extent()) * element;
+  if (g.cached_tokens > 0) {  // a piece of a prompt: its tokens see all keys before them
+    if (ring > 1) collective("ring_" + name, CollectiveKind::AllGather, keys, RankGroup::Context, true);
+    add(name, a);
+    if (ring > 1) joined_ = {name, "ring_" + name};
+    return;
+  }
   a.kv_len = a.q_len;
   if (ring > 1) collective("ring_" + name, CollectiveKind::AllGather, keys, RankGroup::Context, true);
   add(name, a);

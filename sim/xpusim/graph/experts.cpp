@@ -74,8 +74,7 @@ std::int64_t expected_active(const ExpertShare& e, std::int64_t routed_places, s
 std::int64_t tokens_of_rank(const Plan& plan) {
   std::int64_t sum = 0;
   for (const SequenceGroup& g : plan.shape) {
-    const std::int64_t shared = g.cached_tokens > 0 ? 1 : plan.groups.context;
-    sum += g.sequences * ceil_div(g.new_tokens, shared);
+    sum += g.sequences * ceil_div(g.new_tokens, plan.shares_tokens(g) ? plan.groups.context : 1);
   }
   return sum;
 }
@@ -103,7 +102,10 @@ ExpertShare::ExpertShare(const ModelSpec& m, const Plan& plan) {
   if (!plan.exchanges_experts()) load /= d(g.expert);
   if (shared_apart && local == 1)  // the fuller of a routed and a shared place
     load = std::max(d(met) * d(e.per_token) / d(routed), d(met) * d(e.shared) / d(apart));
-  rows = std::max<std::int64_t>(1, std::llround(load * plan.experts.imbalance));
+  load *= plan.experts.imbalance;
+  // A served step ends with the fullest rank.
+  rows = std::max<std::int64_t>(
+      1, plan.trains ? std::llround(load) : static_cast<std::int64_t>(std::ceil(load - 1e-9)));
   active = plan.trains ? std::min(rows, local) : expected_active(*this, routed, e.per_token, met);
 }
 

@@ -82,10 +82,20 @@ ChunkParameters parameters_of(const Chunk& c, const ModelSpec& m, const Plan& pl
   ChunkParameters p;
   if (m.recommender) return {total_parameters(m) / tp, 0};
   if (!m.convolutions.empty()) return {total_parameters(m), 0};
-  const double places =
-      plan.trains || !m.experts ? 1 : d(m.experts->count + plan.experts.redundant) / d(m.experts->count);
+  const ExpertPlacement& e = plan.experts;
+  const double places = plan.trains || !m.experts
+                            ? 1
+                            : d(m.experts->count + e.redundant + e.shared_replicas) / d(m.experts->count);
   for (const auto& [type, count] : c.all_layers(m)) {
     p.dense += d(count) * layer_parameters(m, type) / tp;
+    if (type.experts &&
+        !plan.trains) {  // shared experts: on places of their own, or whole where tokens are spread
+      const double shared = d(m.hidden) * d(m.experts->shared_width()) * (m.ffn_gated ? 3 : 2);
+      p.dense += d(count) * shared *
+                 (e.shared_replicas > 0    ? -1 / tp
+                  : plan.sequence_parallel ? 1 - 1 / tp
+                                           : 0);
+    }
     if (type.experts)
       p.experts +=
           d(count) * expert_parameters(m) * places / d(plan.groups.expert * plan.groups.expert_tensor);

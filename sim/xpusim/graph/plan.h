@@ -28,6 +28,10 @@ struct Plan {
   ExpertPlacement experts;
   bool samples = true;       ///< picks a token of each row of the head; false: hands it on (diffusion)
   std::int64_t ulysses = 1;  ///< of the context ranks: those that share a sequence by heads
+  /// Context ranks share the new tokens of a prompt, but not the few of generation.
+  [[nodiscard]] bool shares_tokens(const SequenceGroup& g) const {
+    return g.cached_tokens == 0 || g.new_tokens >= 16 * groups.context;
+  }
   [[nodiscard]] bool exchanges_experts() const {  ///< tokens go to experts of other replicas
     return groups.expert > 1 && (trains || groups.expert * groups.expert_tensor > groups.tensor);
   }

@@ -90,6 +90,8 @@ class Sum {
 
 result::Result generate(const Request& q, std::int64_t devices, const Options& options,
                         OperatorTimer& timer) {
+  static_cast<void>(
+      graph::resolve(q.model, q.scenario, q.stack, devices));  // names this phase in what is wrong
   Request prefill = q, decode = q;
   prefill.scenario.phase = Phase::Prefill;
   prefill.scenario.speculation.reset();

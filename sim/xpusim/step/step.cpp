@@ -367,10 +367,12 @@ class Report {
 };
 
 void warn_of_idle(const graph::Plan& plan, std::int64_t devices, result::Result& r) {
-  const std::int64_t used = plan.groups.devices();
+  const RankGroups& g = plan.groups;
+  const std::int64_t used = g.devices();
   if (used < devices)
-    r.warnings.push_back(fmt::format("{} of {} devices are idle: tensor {} x data {}", devices - used,
-                                     devices, plan.groups.tensor, plan.groups.data));
+    r.warnings.push_back(fmt::format(
+        "{} of {} devices are idle: tensor {} x data {}{}", devices - used, devices, g.tensor, g.data,
+        g.context * g.pipeline > 1 ? fmt::format(" x {} others", g.context * g.pipeline) : ""));
 }
 
 }  // namespace

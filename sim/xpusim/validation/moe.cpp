@@ -67,6 +67,7 @@ graph::MoeLayer layer_of(const MoeRow& r) {
   }
   l.gated = is_gated(r);
   l.dtype = r.dtype;
+  l.weight_dtype = l.dtype;
   l.weights_return = true;  // one layer, replayed
   return l;
 }
