@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs the commands that README.md, docs/guide.md and docs/ci.md show, and puts in what they print now.
 
-README: the text between the markers `demo` and `whatif`. Guide: fenced blocks that begin with "$ xpusim".
-Shortened ones (a line "...") keep their lines; those that need a file of the reader's own stay as they are.
+README: the text between the markers `demo` and `whatif`, less its notes. Guide: fenced blocks that begin with
+"$ xpusim". Shortened ones (a line "...") keep their lines; those that need a file of the reader's own stay as they
+are.
 docs/ci.md: files behind a marker `file:`, and commands in fenced blocks, which run one after the other in a
 folder that holds the files of docs/examples/ci under perf/.
 
@@ -49,7 +50,8 @@ def readme(xpusim: pathlib.Path) -> None:
         found = marked.search(text)
         if found is None:
             sys.exit(f"refresh_docs: README.md has no block {name}")
-        text = text[: found.start(2)] + output(xpusim, found[1]) + text[found.end(2) :]
+        table = re.sub(r"^note: .*\n?", "", output(xpusim, found[1]), flags=re.M).rstrip("\n")
+        text = text[: found.start(2)] + table + text[found.end(2) :]
     path.write_text(text, encoding="utf-8")
 
 

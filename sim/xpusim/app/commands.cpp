@@ -41,7 +41,7 @@ bool takes_stdout(const Common& c) {
 }
 
 void write_outputs(const Common& c, const Results& results) {
-  if (!takes_stdout(c)) std::cout << report::to_table(results);
+  if (!takes_stdout(c)) std::cout << report::to_table(results) << std::flush;  // before the notes
   for (const result::Result& r : results)
     for (const std::string& warning : r.warnings) fmt::print(stderr, "note: {}: {}\n", r.system, warning);
   if (!c.json.empty()) write(c.json, report::text_of(report::to_json(results)));

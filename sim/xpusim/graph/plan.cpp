@@ -239,7 +239,10 @@ StepShape shape_of(const ModelSpec& m, const ScenarioSpec& s, std::int64_t dp) {
     case Phase::Step:
       return s.groups;
     case Phase::Denoise: {
-      const std::int64_t tokens = s.sequence + (m.joint_text ? m.joint_text->tokens : 0);
+      // Padded to what the ranks share evenly, as the published code of Wan 2.1 does.
+      const std::int64_t ranks = s.parallelism.ulysses * s.parallelism.ring;
+      const std::int64_t tokens =
+          ceil_div(s.sequence + (m.joint_text ? m.joint_text->tokens : 0), ranks) * ranks;
       return {{each, tokens, 0, tokens}};
     }
     case Phase::Prefill:
@@ -250,15 +253,14 @@ StepShape shape_of(const ModelSpec& m, const ScenarioSpec& s, std::int64_t dp) {
   return {{each, s.sequence, s.context, 1}};
 }
 
-void check_shape(const ModelSpec& m, const Plan& plan, const ScenarioSpec& s, Complaints& wrong) {
+void check_shape(const ModelSpec& m, const Plan& plan, Complaints& wrong) {
   for (const SequenceGroup& g : plan.shape) {
     if (g.sampled > g.new_tokens)
       wrong.add(fmt::format("scenario.groups: {} sampled of {} new tokens", g.sampled, g.new_tokens));
     if (g.seen() > m.max_position && has_layers(m))
       wrong.add(fmt::format("scenario: {} tokens per sequence, {} takes {}", g.seen(), m.id, m.max_position));
     if (plan.groups.context > 1 && g.new_tokens > 1 && g.cached_tokens == 0)
-      wrong.need_divides(s.phase == Phase::Denoise ? "parallelism.ulysses x ring" : "parallelism.cp",
-                         plan.groups.context, g.new_tokens, "tokens of a sequence");
+      wrong.need_divides("parallelism.cp", plan.groups.context, g.new_tokens, "tokens of a sequence");
   }
 }
 
@@ -301,7 +303,7 @@ Plan resolve_serving(const ModelSpec& m, const ScenarioSpec& s, std::int64_t dev
   if (s.phase != Phase::Step && s.batch % dp != 0 && !plan.exchanges_experts())
     wrong.add(fmt::format("scenario.batch: {} sequences do not divide over {} replicas", s.batch, dp));
   plan.shape = shape_of(m, s, dp);
-  check_shape(m, plan, s, wrong);
+  check_shape(m, plan, wrong);
   wrong.raise();
   split_over_pipeline(plan);
   return plan;

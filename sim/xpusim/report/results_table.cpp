@@ -112,7 +112,7 @@ void add_speed(Comparison& c) {
   if (first.training) {
     c.row("TFLOP/s per device, of the model",
           [](R r) { return r.training ? number(r.training->model_rate.count() / 1e12) : "-"; });
-    c.row("  with what is recomputed", [](R r) { return number(r.flops_per_s_per_device().count() / 1e12); });
+    c.row("  of its kernels", [](R r) { return number(r.flops_per_s_per_device().count() / 1e12); });
   } else {
     c.row("TFLOP/s per device", [](R r) { return number(r.flops_per_s_per_device().count() / 1e12); });
   }
