@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs the commands that README.md, docs/guide.md and docs/ci.md show, and puts in what they print now.
 
-README: the text between the markers `demo` and `whatif`, less its notes. Guide: fenced blocks that begin with
-"$ xpusim". Shortened ones (a line "...") keep their lines; those that need a file of the reader's own stay as they
-are.
+README: the text between the markers `demo` and `whatif`, less its notes. Guide: fenced blocks that begin
+with "$ xpusim". Shortened ones (a line "...") keep their lines; those that need a file of the reader's own
+stay as they are.
 docs/ci.md: files behind a marker `file:`, and commands in fenced blocks, which run one after the other in a
 folder that holds the files of docs/examples/ci under perf/.
 
