@@ -502,6 +502,33 @@ TEST(ServingLaw, PartsAndBreakdownAddUpAndNothingIsNegative) {
   for (int i = 0; i < cases(4); ++i) expect_to_add_up(any(), Fidelity::Tile);
 }
 
+/// Also by a number that does not divide its tokens: those are padded.
+TEST(ServingLaw, DevicesThatShareAnImageComputeItsWork) {
+  Random r(94);
+  Worst missing, excess;
+  for (int i = 0; i < cases(40); ++i) {
+    Request q;
+    q.system = system("superpod_h100");
+    q.chip = chip(q.system.chip);
+    q.model = model(r.pick(std::vector<std::string>{"hunyuan_video", "wan21_14b", "flux_dev"}));
+    q.scenario.phase = Phase::Denoise;
+    q.scenario.batch = q.scenario.denoise.steps = 1;
+    q.scenario.sequence = r.integer(2000, 60000);
+    q.scenario.chips = 1;
+    const double whole = run(q).flops.count();
+    ParallelismSpec& p = q.scenario.parallelism;
+    p.ulysses = r.pick(std::vector<std::int64_t>{1, 2, 4});  // heads divide by it
+    p.ring = r.integer(1, 7);
+    take_chips(q);
+    q.scenario.chips = p.ulysses * p.ring;
+    const double all = run(q).flops.count() * static_cast<double>(q.scenario.chips);
+    missing.see(1 - all / whole, text(q));
+    excess.see(all / whole, text(q));
+  }
+  expect_at_most(missing, 1e-12, "share of the work that nobody does");
+  expect_at_most(excess, 1.05, "work of all over the work of one");
+}
+
 TEST(ServingLaw, ASecondRunGivesTheSameBits) {
   Random r(93);
   for (int i = 0; i < cases(20); ++i) {
