@@ -65,16 +65,16 @@ ValidationJob load_validation(const config::Library& library, const std::string&
   if (validation::is_collective_set(csv)) {
     auto set = validation::interpret_collectives(csv);
     Platform on = load_network(library, system_of(set, library), overrides);
-    return {std::move(csv), Replay{std::move(set), std::move(on)}};
+    return {std::move(csv), Replay<decltype(set), decltype(on)>{std::move(set), std::move(on)}};
   }
   if (validation::is_training_set(csv)) {
     auto set = validation::interpret_training(csv);
     auto on = platforms_of(set, library, overrides);
-    return {std::move(csv), Replay{std::move(set), std::move(on)}};
+    return {std::move(csv), Replay<decltype(set), decltype(on)>{std::move(set), std::move(on)}};
   }
   auto set = validation::interpret(csv);
   ChipSpec on = library.chip(chip.empty() ? chip_of(set, library) : chip, overrides).value;
-  return {std::move(csv), Replay{std::move(set), std::move(on)}};
+  return {std::move(csv), Replay<decltype(set), decltype(on)>{std::move(set), std::move(on)}};
 }
 
 }  // namespace xpusim::jobs

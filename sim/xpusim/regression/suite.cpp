@@ -152,11 +152,12 @@ class CaseReader {
   /// What runs the case; its inputs are in the suite.
   std::function<CaseRecord()> read() {
     const auto [kind, text] = subject(spec_);
-    hash_.add(kind).add(text);
-    const auto job = std::make_shared<const jobs::Job>(load(*enum_from<jobs::Kind>(kind), std::string(text)));
+    const std::string asked(text);
+    hash_.add(kind).add(asked);
+    const auto job = std::make_shared<const jobs::Job>(load(*enum_from<jobs::Kind>(kind), asked));
     std::visit(
         [&](const auto& j) {
-          jobs::for_each_input(j, [&](const auto& input) { note(input, std::string(text)); });
+          jobs::for_each_input(j, [&](const auto& input) { note(input, asked); });
           guard(metrics_of(j));
         },
         *job);
