@@ -183,7 +183,7 @@ TEST(GraphLaw, CollectivesThatShareLinksTakeLongerButNeverLongerThanInTurn) {
     }
     EXPECT_LE(s.total.count(), all * (1 + 1e-9) + 4 * rounding_of(s));
   }
-  EXPECT_GT(shared, 100);
+  EXPECT_GT(shared, cases(1000) / 20);
 }
 
 TEST(GraphLaw, CollectivesOfDifferentLevelsDoNotMeet) {
