@@ -29,7 +29,7 @@ result::Result run(const Graph& graph, const ChipSpec& chip, const SystemSpec* s
   r.classes = result::by_class(r.operators);
   r.total = Seconds(pass.seconds);
   r.breakdown[Bound::Communication] = pass.waiting();
-  if (options.engine_spans || step::overlaps(graph)) step::draw(graph, r, timer);
+  step::draw(graph, r, timer);
   if (step::overlaps(graph)) {  // what runs beside a section may end in the next
     r.total = r.schedule.total;
     r.breakdown[Bound::Communication] = r.schedule.exposed_communication.count();

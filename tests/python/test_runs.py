@@ -34,7 +34,8 @@ def test_tokens_follow_from_batch_and_time(result: xs.Result) -> None:
 
 def test_operators_make_up_the_step(result: xs.Result) -> None:
     frame = result.ops.to_pandas()
-    assert (frame.time_s * frame["count"]).sum() == pytest.approx(result.step_time_s, rel=1e-9)
+    ticks = 0.5e-12 * frame["count"].sum()  # a step counts picoseconds: each run of an operator is rounded
+    assert (frame.time_s * frame["count"]).sum() == pytest.approx(result.step_time_s, abs=ticks)
     assert frame.attrs["units"]["hbm_bytes"] == "B" and frame.attrs["units"]["time_s"] == "s"
 
 

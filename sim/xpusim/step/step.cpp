@@ -394,7 +394,7 @@ result::Result run(const Request& q, std::int64_t devices, const Options& option
     return report.finish_training();
   }
   result::Result r = report.finish_serving();
-  if (options.engine_spans && s.pipeline.stages == 1)
+  if (s.pipeline.stages == 1)
     draw(graph::passes_of(s.chunks.front(), q.model, s.plan, q.stack).forward, r, timer);
   warn_of_idle(s.plan, devices, r);
   return r;
