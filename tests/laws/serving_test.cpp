@@ -1,9 +1,9 @@
 #include <cmath>
 
+#include "laws/deployment.h"
 #include "laws/law.h"
 #include "support/training.h"
 #include "xpusim/graph/experts.h"
-#include "xpusim/simulate.h"
 #include "xpusim/step/timer.h"
 
 /// Laws of serving steps, on random small models and deployments on shipped systems.
@@ -47,32 +47,19 @@ ModelSpec random_model(Random& r, std::int64_t stages) {
 /// Expert ranks among those of a stage, each expert whole or on all tensor ranks.
 void spread_experts(Random& r, ParallelismSpec& p) {
   p.etp = r.chance(0.5) ? 1 : p.tp;
-  p.ep = std::int64_t{1} << r.integer(0, 3);
+  p.ep = power_of_two(r, 3);
   while ((p.tp * p.cp * p.dp) % (p.ep * p.etp) != 0) p.ep /= 2;
-}
-
-/// As many chips as the plan asks for, on a system that has them.
-void take_chips(Request& q) {
-  const ParallelismSpec& p = q.scenario.parallelism;
-  q.scenario.chips = std::max<std::int64_t>(1, p.tp * p.cp * p.pp * p.dp / q.chip.dies);
-  q.system = with_chips(q.system, std::max(q.system.chips, q.scenario.chips), q.chip.dies);
 }
 
 /// A decode step; its sequences divide over replicas and stages.
 Request random_step(Random& r) {
-  Request q;
-  q.system = system(
-      r.pick(std::vector<std::string>{"superpod_h100", "dgx_a100", "cloudmatrix384", "superpod_a100"}));
-  q.chip = chip(q.system.chip);
+  Request q = on_random_system(r, Phase::Decode);
   ScenarioSpec& s = q.scenario;
-  s.name = "random";
-  s.phase = Phase::Decode;
   ParallelismSpec& p = s.parallelism;
-  const auto power = [&r](int most) { return std::int64_t{1} << r.integer(0, most); };
-  p.tp = power(2);
-  p.pp = power(1);
+  p.tp = power_of_two(r, 2);
+  p.pp = power_of_two(r, 1);
   p.cp = r.chance(0.15) ? 2 : 1;
-  p.dp = power(1) * q.chip.dies;
+  p.dp = power_of_two(r, 1) * q.chip.dies;
   q.model = random_model(r, p.pp);
   if (q.model.experts) spread_experts(r, p);
   s.batch = p.dp * p.pp * r.integer(1, 8);
@@ -106,16 +93,6 @@ std::string text(const Request& q) {
   return fmt::format("{} {} | tp {} cp {} pp {} dp {} ep {} etp {} batch {} sequence {} context {} | {}",
                      q.system.id, enum_name(s.phase), p.tp, p.cp, p.pp, p.dp, p.ep, p.etp, s.batch,
                      s.sequence, s.context, shape);
-}
-
-result::Result run(const Request& q, Fidelity fidelity = chip::Fidelity::Bound) {
-  Options options;
-  options.fidelity = fidelity;
-  options.checks_memory = false;
-  return simulate(q, options);
-}
-double seconds(const Request& q, Fidelity fidelity = chip::Fidelity::Bound) {
-  return run(q, fidelity).total.count();
 }
 
 /// A step of `tokens` new ones of each sequence, all of them sampled or none but the last.

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
+#include "laws/deployment.h"
 #include "laws/law.h"
-#include "xpusim/simulate.h"
 
 /// Laws of whole training steps, on random plans of small models on shipped systems.
 namespace xpusim::test {
@@ -47,19 +47,13 @@ StackSpec random_stack(Random& r) {
 }
 
 Request random_step(Random& r) {
-  Request q;
-  q.system = system(
-      r.pick(std::vector<std::string>{"superpod_h100", "dgx_a100", "cloudmatrix384", "superpod_a100"}));
-  q.chip = chip(q.system.chip);
+  Request q = on_random_system(r, Phase::Training);
   ScenarioSpec& s = q.scenario;
-  s.name = "random";
-  s.phase = Phase::Training;
   ParallelismSpec& p = s.parallelism;
-  const auto power = [&r](int most) { return std::int64_t{1} << r.integer(0, most); };
-  p.tp = power(2);
+  p.tp = power_of_two(r, 2);
   p.cp = r.chance(0.2) ? 2 : 1;
-  p.pp = power(2);
-  p.dp = power(1) * q.chip.dies;
+  p.pp = power_of_two(r, 2);
+  p.dp = power_of_two(r, 1) * q.chip.dies;
   p.sequence_parallel = r.chance(0.5) ? Toggle::Auto : Toggle::Off;
   s.training.schedule = static_cast<PipelineSchedule>(r.integer(0, 7));
   if (s.training.schedule == PipelineSchedule::DualPipe) p.pp = std::max<std::int64_t>(2, p.pp);
@@ -69,7 +63,7 @@ Request random_step(Random& r) {
   q.model = random_model(r, p.pp * p.vpp);
   if (q.model.experts) {
     p.etp = 1;
-    p.ep = std::min<std::int64_t>(power(3), p.tp * p.cp * p.dp);
+    p.ep = std::min<std::int64_t>(power_of_two(r, 3), p.tp * p.cp * p.dp);
   }
   s.micro_batch = r.integer(1, 2);
   s.batch = s.micro_batch * p.dp * p.pp * 2 * r.integer(1, 3);
@@ -77,9 +71,7 @@ Request random_step(Random& r) {
   s.recompute = static_cast<Recompute>(r.integer(0, 2));
   s.training.sharding = static_cast<Sharding>(r.integer(0, 3));
   q.stack = random_stack(r);
-  const std::int64_t devices = p.tp * p.cp * p.pp * p.dp;
-  q.system = with_chips(q.system, std::max(q.system.chips, devices / q.chip.dies), q.chip.dies);
-  s.chips = devices / q.chip.dies;
+  take_chips(q);
   return q;
 }
 
@@ -98,14 +90,6 @@ std::string text(const Request& q) {
       q.stack.overlap.experts, q.stack.core_share);
 }
 
-result::Result step(const Request& q, Fidelity fidelity = chip::Fidelity::Bound) {
-  Options options;
-  options.fidelity = fidelity;
-  options.checks_memory = false;
-  return simulate(q, options);
-}
-double seconds(const Request& q) { return step(q).total.count(); }
-
 /// Seconds of the kernels of the stage that works longest.
 double computing(const result::Result& r) {
   double sum = 0;
@@ -115,7 +99,7 @@ double computing(const result::Result& r) {
 }
 
 void expect_to_add_up(const Request& q, Fidelity fidelity) {
-  const result::Result r = step(q, fidelity);
+  const result::Result r = run(q, fidelity);
   const double total = r.total.count();
   double parts = 0;
   for (const result::Part& p : r.training->parts) {
@@ -143,7 +127,7 @@ TEST(TrainingLaw, ASecondRunGivesTheSameBits) {
   Random r(61);
   for (int i = 0; i < cases(20); ++i) {
     const Request q = random_step(r);
-    const result::Result a = step(q), b = step(q);
+    const result::Result a = run(q), b = run(q);
     EXPECT_EQ(a.total.count(), b.total.count()) << text(q);
     EXPECT_EQ(a.breakdown.seconds, b.breakdown.seconds) << text(q);
   }
@@ -163,7 +147,7 @@ TEST(TrainingLaw, PerfectOverlapIsBoundedByKernelsAndByNoOverlap) {
   Worst gain;
   for (int i = 0; i < cases(100); ++i) {
     const Request q = random_step(r);
-    const result::Result on = step(overlapped(q, Toggle::On)), off = step(overlapped(q, Toggle::Off));
+    const result::Result on = run(overlapped(q, Toggle::On)), off = run(overlapped(q, Toggle::Off));
     EXPECT_GE(on.total.count() * (1 + 1e-9) + rounding(on), computing(on)) << text(q);
     // Pieces of a sum have a latency each.
     gain.see(on.total.count() / off.total.count(), text(q));
@@ -216,9 +200,9 @@ TEST(TrainingLaw, UtilisationOfEightBitProductsIsThatOfTheirOwnPeak) {
   q.scenario = training_scenario(8, 4, 8192);
   q.scenario.chips = 1;
   q.stack = plain_stack();
-  const double wide = step(q).matrix_utilisation;
+  const double wide = run(q).matrix_utilisation;
   q.scenario.precision.activations = Dtype::Fp8;
-  const result::Result narrow = step(q);
+  const result::Result narrow = run(q);
   double useful = 0;
   for (const result::OperatorRow& o : narrow.operators)
     if (o.flops.count() > 0)
@@ -231,7 +215,7 @@ TEST(TrainingLaw, TheOptimizersKernelsAreRowsLikeOthers) {
   Random r(66);
   for (int i = 0; i < cases(10); ++i) {
     const Request q = random_step(r);
-    const result::Result result = step(q);
+    const result::Result result = run(q);
     double rows = 0, part = 0;
     for (const result::OperatorRow& o : result.operators)
       if (o.section == "optimizer") rows += o.time.count() * d(o.count);
@@ -268,7 +252,7 @@ TEST(TrainingLaw, BubbleFractionIsTheClosedFormOfEvenStages) {
       q.scenario.chips = 4;
       q.scenario.training.schedule = schedule;
       q.stack = plain_stack();
-      const double fraction = step(q, fidelity).training->bubble_fraction;
+      const double fraction = run(q, fidelity).training->bubble_fraction;
       EXPECT_NEAR(fraction, 3.0 / 16, 0.03 * 3.0 / 16);
     }
 }

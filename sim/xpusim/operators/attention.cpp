@@ -94,9 +94,7 @@ AttentionShape sample_of(const AttentionShape& whole) {
   AttentionShape a = whole;
   double work = cost(a).matrix_flops.count() / 2;
   cut_extent(a.batch, work, kSampledAttentionMacs, 1);
-  const std::int64_t group = a.heads / a.kv_heads;
-  cut_extent(a.kv_heads, work, kSampledAttentionMacs, 1);
-  a.heads = a.kv_heads * group;
+  cut_heads(a.heads, a.kv_heads, work, kSampledAttentionMacs);
   if (!a.causal) cut_extent(a.kv_len, work, kSampledAttentionMacs, kSampledTiles);
   return a;
 }

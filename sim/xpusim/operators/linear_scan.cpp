@@ -44,9 +44,7 @@ LinearScanShape sample_of(const LinearScanShape& whole) {
   LinearScanShape o = whole;
   double work = cost(o).matrix_flops.count() / 2;
   cut_extent(o.batch, work, kSampledMacs, 1);
-  const std::int64_t group = o.heads / o.key_heads;
-  cut_extent(o.key_heads, work, kSampledMacs, 1);
-  o.heads = o.key_heads * group;
+  cut_heads(o.heads, o.key_heads, work, kSampledMacs);
   cut_extent(o.q_len, work, kSampledMacs, o.chunk);
   return o;
 }

@@ -12,4 +12,10 @@ void cut_extent(std::int64_t& extent, double& work, double limit, std::int64_t g
   extent = kept;
 }
 
+void cut_heads(std::int64_t& heads, std::int64_t& key_heads, double& work, double limit) {
+  const std::int64_t group = heads / key_heads;
+  cut_extent(key_heads, work, limit, 1);
+  heads = key_heads * group;
+}
+
 }  // namespace xpusim

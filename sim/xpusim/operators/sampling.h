@@ -14,4 +14,7 @@ inline constexpr std::int64_t kSampledTiles = 2048;  // whole waves of tiles mor
 /// Cuts an extent so that `work`, which goes with it, comes down to `limit`; whole multiples of `grain`.
 void cut_extent(std::int64_t& extent, double& work, double limit, std::int64_t grain);
 
+/// The same of heads in groups that share keys: of those, whole groups.
+void cut_heads(std::int64_t& heads, std::int64_t& key_heads, double& work, double limit);
+
 }  // namespace xpusim
