@@ -11,7 +11,15 @@ docs/model.md.
 
 from xpusim import plot
 from xpusim._core import version as _version
-from xpusim.errors import CacheError, ConfigError, Diagnostic, Error, InfeasibleError, ModelError
+from xpusim.errors import (
+    CacheError,
+    ConfigError,
+    Diagnostic,
+    Error,
+    InfeasibleError,
+    ModelError,
+    WorkerError,
+)
 from xpusim.inputs import Chip, Model, Scenario, System
 from xpusim.reports import report
 from xpusim.results import Comparison, Result
@@ -50,6 +58,7 @@ __all__ = [
     "System",
     "Table",
     "Validation",
+    "WorkerError",
     "collective",
     "compare",
     "dask_executor",

@@ -50,6 +50,10 @@ class CacheError(Error, OSError):
     """Results cannot be kept: a full disk, a folder that may not be written."""
 
 
+class WorkerError(Error, RuntimeError):
+    """A process that ran points has ended before its answer."""
+
+
 def config_error(where: str, message: str, hint: str = "", key: str = "") -> ConfigError:
     """A ConfigError with one mistake that Python found."""
     return ConfigError([(where, 0, 0, key, message, hint)])

@@ -6,20 +6,18 @@ import itertools
 import json
 import math
 import os
-import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpusim import _core
 from xpusim._library import PACKAGE, data_root, need, open_library, overrides, path_of, text_of
 from xpusim.cache import Cache, build, inputs_digest, key_of
-from xpusim.errors import ConfigError, config_error
+from xpusim.errors import ConfigError, WorkerError, config_error
 from xpusim.inputs import Scenario
 from xpusim.results import flat
 from xpusim.runs import Fidelity, Progress, reporting
@@ -142,8 +140,7 @@ def sweep(
 
     space: {key: values}, all combinations (keys as in Scenario.with_); or a list of points {key: value}.
     executor: any concurrent.futures.Executor: xs.dask_executor, mpi4py's MPIPoolExecutor, ...; default:
-    `jobs` processes
-        (all cores). A script needs `if __name__ == "__main__":` then, as with any process pool.
+    `jobs` processes (all cores), which end with this one, however it ends.
     cache: a folder that keeps rows by content; a sweep that was killed goes on from there. Several may share
     one.
     shard: (i, n): every n-th point from the i-th on; the index keeps the numbers of the whole.
@@ -213,12 +210,14 @@ def _run(
         for task, chunk in zip(tasks, chunks, strict=True):
             yield chunk, evaluate(task), True
         return
-    owned: AbstractContextManager[Executor] = nullcontext(executor) if executor else _processes(workers)
-    with owned as pool:
-        futures: dict[Future[list[str]], list[int]] = {
-            pool.submit(evaluate, task): chunk for task, chunk in zip(tasks, chunks, strict=True)
-        }
-        try:
+    from xpusim._workers import Workers  # what it imports is for those who have many points
+
+    owned: AbstractContextManager[Executor] = nullcontext(executor) if executor else Workers(workers)
+    futures: dict[Future[list[str]], list[int]] = {}
+    try:
+        with owned as pool:
+            for task, chunk in zip(tasks, chunks, strict=True):
+                futures[pool.submit(evaluate, task)] = chunk
             for future in as_completed(list(futures)):
                 chunk = futures.pop(future)
                 try:
@@ -228,17 +227,11 @@ def _run(
                 except Exception as error:
                     failure = {"error_type": type(error).__name__, "error": str(error)}
                     yield chunk, [json.dumps(failure)] * len(chunk), False
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
-
-
-def _processes(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        workers, mp_context=get_context("forkserver"), initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-    )  # fmt: skip  # Ctrl-C is for the parent, which cancels what has not begun
+    except BrokenExecutor as error:
+        raise WorkerError(f"the executor is broken: {error}") from error
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def dask_executor(address: str, **options: Any) -> Executor:

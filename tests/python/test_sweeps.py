@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
@@ -251,15 +252,13 @@ def test_a_folder_that_cannot_be_made_is_an_error(decode: xs.Scenario, tmp_path:
 
 
 KILLED = """
-import sys, time
+import sys
 import xpusim as xs
-from xpusim import sweeps
-if __name__ == "__main__":
-    rates = [f"{2 + i / 100:.2f} TB/s" for i in range(100)]
-    space = {"chip.hbm.bandwidth": rates, "batch": list(range(1, 31))}
-    table = xs.sweep("llama31_70b_decode", space, jobs=2, cache=sys.argv[1])
-    table.to_parquet(sys.argv[2])
-"""
+rates = [f"{2 + i / 100:.2f} TB/s" for i in range(100)]
+space = {"chip.hbm.bandwidth": rates, "batch": list(range(1, 31))}
+table = xs.sweep("llama31_70b_decode", space, jobs=2, cache=sys.argv[1])
+table.to_parquet(sys.argv[2])
+"""  # without a guard: workers do not run the script again
 
 
 def computed(folder: Path) -> list[str]:
@@ -310,6 +309,60 @@ def test_an_interrupt_ends_a_sweep_and_keeps_what_is_done(tmp_path: Path) -> Non
     assert 100 <= len(computed(tmp_path / "cache")) < 3000
 
 
+def below(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, task.read_text().split()):
+            found += [child, *below(child)]
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("begun", [False, True])
+def test_workers_end_with_the_process_that_started_them(
+    tmp_path: Path, sign: signal.Signals, begun: bool
+) -> None:
+    """The signal goes to that process alone, while workers start or compute."""
+    child = start(tmp_path, tmp_path / "cache", "never.parquet")
+    workers: list[int] = []
+    while child.poll() is None and (len(workers) < 2 or (begun and not computed(tmp_path / "cache"))):
+        workers = below(child.pid)
+        time.sleep(0.005)
+    child.send_signal(sign)
+    assert child.wait(timeout=20) != 0 and len(workers) == 2
+    end = time.monotonic() + 10
+    while any(map(alive, workers)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not any(map(alive, workers))
+
+
+def test_a_worker_that_dies_fails_its_points_and_is_replaced(
+    decode: xs.Scenario, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    dead: list[int] = []
+
+    def kill_one(done: int, every: int) -> None:
+        if not dead:
+            dead.append(below(os.getpid())[0])
+            os.kill(dead[0], signal.SIGKILL)
+
+    space = SPACE | {"batch": list(range(1, 201))}
+    frame = xs.sweep(decode, space, jobs=2, cache=tmp_path, progress=kill_one)
+    lost = frame[frame.error_type == "WorkerError"]
+    assert len(frame) == 1800 and len(lost) <= 64
+    assert lost.error.str.contains("has ended (SIGKILL)", regex=False).all()
+    again = xs.sweep(decode, space, jobs=1, cache=tmp_path)
+    assert not (again.error_type == "WorkerError").any()
+
+
 # ---- workers that fail
 
 
@@ -342,6 +395,14 @@ def test_points_of_a_lost_worker_are_rows_and_run_again_next_time(
 def test_a_worker_of_another_build_is_refused() -> None:
     with pytest.raises(xs.ConfigError, match="install the same wheel"):
         sweeps.evaluate(sweeps.Task("llama31_70b_decode", (), "bound", "", "", "0.0.1"))
+
+
+def test_a_broken_executor_is_an_error(decode: xs.Scenario) -> None:
+    with ProcessPoolExecutor(1) as pool:
+        with pytest.raises(BrokenProcessPool):
+            pool.submit(os._exit, 1).result()
+        with pytest.raises(xs.WorkerError, match="the executor is broken"):
+            xs.sweep(decode, SPACE, executor=pool)
 
 
 def test_rows_are_json_and_small(decode: xs.Scenario, tmp_path: Path) -> None:
