@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -90,11 +91,29 @@ std::optional<std::pair<double, std::string>> quantity(const std::string& text) 
   return std::nullopt;
 }
 
+/// What decides a scenario's result, beside fidelity and error table: every value, as JSON. Files are named
+/// by their ids: it is the same wherever they lie.
+std::string inputs_of(jobs::ScenarioJob job) {
+  ScenarioSpec& s = job.scenario.value;
+  s.model = job.model.value.id;
+  job.model.value.source.clear();  // the path of an imported file
+  s.system = job.platform.system.value.id;
+  if (job.stack) s.training.stack = job.stack->value.id;
+  if (job.platform.chip) job.platform.system.value.chip = job.platform.chip->value.id;
+  Json all = Json::array();
+  jobs::for_each_input(job, [&](auto spec) { all.push_back(config::to_json(config::describer(spec))); });
+  return dump(all);
+}
+
 /// A result and its job: only who asks for the document pays for the record of the inputs.
 class Outcome {
  public:
+  /// Throws ModelError when it is no number: no figure is better than a wrong one.
   Outcome(jobs::Job job, const Options& options, const AccuracyTable& accuracy)
-      : job_(std::move(job)), result_(std::get<result::Result>(jobs::run(job_, options, accuracy))) {}
+      : job_(std::move(job)), result_(std::get<result::Result>(jobs::run(job_, options, accuracy))) {
+    if (!std::isfinite(result_.total.count()) || !std::isfinite(result_.breakdown.total()))
+      throw ModelError("the step's time is not a finite number");
+  }
 
   [[nodiscard]] double step_time_s() const { return result_.total.count(); }
   [[nodiscard]] double tokens_per_s() const { return result_.tokens_per_s(); }
@@ -182,25 +201,46 @@ class Library {
     return {jobs::load(library_, {kind, workload}, system, overrides), options, accuracy_};
   }
 
-  /// The summaries of a scenario's points as JSON texts; a point that cannot run has its error there.
-  [[nodiscard]] Texts evaluate(const std::string& scenario, const std::vector<Texts>& points,
-                               const std::string& fidelity) const {
+  /// The summaries of a scenario's points as JSON texts; a point that cannot run has its error there. Before
+  /// each, if `with_inputs`, what it was computed from, as by inputs(); empty where that cannot be read.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> evaluate(const std::string& scenario,
+                                                                          const std::vector<Texts>& points,
+                                                                          const std::string& fidelity,
+                                                                          bool with_inputs) const {
     const Options options{fidelity_of(fidelity), false, true, polling({})};
     const py::gil_scoped_release unlocked;
-    Texts rows;
+    std::vector<std::pair<std::string, std::string>> rows;
     for (const Texts& point : points) {
+      auto& [read, row] = rows.emplace_back();
       try {
-        jobs::Job job = jobs::load(library_, {jobs::Kind::Scenario, scenario}, "", overrides_of(point));
-        rows.push_back(dump(Outcome(std::move(job), options, accuracy_).summary()));
+        jobs::ScenarioJob job = load(scenario, point);
+        if (with_inputs) read = inputs_of(job);
+        row = dump(Outcome(std::move(job), options, accuracy_).summary());
       } catch (const ConfigError& e) {
-        rows.push_back(dump({{"error_type", "ConfigError"}, {"error", e.what()}}));
+        row = dump({{"error_type", "ConfigError"}, {"error", e.what()}});
       } catch (const InfeasibleError& e) {
-        rows.push_back(dump({{"error_type", "InfeasibleError"}, {"error", e.what()}}));
+        row = dump({{"error_type", "InfeasibleError"}, {"error", e.what()}});
       } catch (const ModelError& e) {
-        rows.push_back(dump({{"error_type", "ModelError"}, {"error", e.what()}}));
+        row = dump({{"error_type", "ModelError"}, {"error", e.what()}});
       }
     }
     return rows;
+  }
+
+  /// What a point's row is computed from, beside fidelity and accuracy(). Throws ConfigError.
+  [[nodiscard]] std::string inputs(const std::string& scenario, const Texts& changes) const {
+    const py::gil_scoped_release unlocked;
+    return inputs_of(load(scenario, changes));
+  }
+  /// A scenario and all that it names as YAML, each under "# KIND". Throws ConfigError.
+  [[nodiscard]] std::string resolved(const std::string& scenario, const Texts& changes) const {
+    const py::gil_scoped_release unlocked;
+    return jobs::resolved(load(scenario, changes));
+  }
+  /// The errors of the validated classes, which rows have their bands from, as JSON.
+  [[nodiscard]] std::string accuracy() const {
+    AccuracyTable table = accuracy_;
+    return dump(config::to_json(config::describer(table)));
   }
 
   [[nodiscard]] std::string collective(const std::string& system, const std::string& kind,
@@ -239,6 +279,11 @@ class Library {
         Diagnostic{{name, 0, 0}, "", "no such kind of file", "chip, system, model, scenario or trace"});
   }
 
+  [[nodiscard]] jobs::ScenarioJob load(const std::string& scenario, const Texts& changes) const {
+    jobs::Job job = jobs::load(library_, {jobs::Kind::Scenario, scenario}, "", overrides_of(changes));
+    return std::get<jobs::ScenarioJob>(std::move(job));
+  }
+
   config::Library library_;
   AccuracyTable accuracy_;
 };
@@ -275,6 +320,11 @@ PYBIND11_MODULE(_core, m) {
         return dump(json_of(config::parse_yaml(text, name)));
       },
       py::arg("text"), py::arg("name"));
+  m.def("summary", [] {  // of nothing: the members of every row, and their types
+    result::Result nothing;
+    nothing.chips = 1;
+    return dump(report::to_summary(nothing));
+  });
   m.def("quantity", &quantity, py::arg("text"));
   py::register_local_exception_translator(translate);
 
@@ -296,7 +346,11 @@ PYBIND11_MODULE(_core, m) {
       .def("chip", &Library::chip, py::arg("id"), py::arg("changes"))
       .def("simulate", &Library::simulate, py::arg("workload"), py::arg("system"), py::arg("changes"),
            py::arg("fidelity"), py::arg("engines"), py::arg("progress"))
-      .def("evaluate", &Library::evaluate, py::arg("scenario"), py::arg("points"), py::arg("fidelity"))
+      .def("evaluate", &Library::evaluate, py::arg("scenario"), py::arg("points"), py::arg("fidelity"),
+           py::arg("with_inputs"))
+      .def("inputs", &Library::inputs, py::arg("scenario"), py::arg("changes"))
+      .def("resolved", &Library::resolved, py::arg("scenario"), py::arg("changes"))
+      .def("accuracy", &Library::accuracy)
       .def("collective", &Library::collective, py::arg("system"), py::arg("kind"), py::arg("parameters"),
            py::arg("beside"), py::arg("changes"), py::arg("fidelity"))
       .def("validate", &Library::validate, py::arg("files"), py::arg("chip"), py::arg("changes"),

@@ -16,8 +16,10 @@ from xpusim.errors import (
     ConfigError,
     Diagnostic,
     Error,
+    FileError,
     InfeasibleError,
     ModelError,
+    UnknownKeyError,
     WorkerError,
 )
 from xpusim.inputs import Chip, Model, Scenario, System
@@ -48,6 +50,7 @@ __all__ = [
     "ConfigError",
     "Diagnostic",
     "Error",
+    "FileError",
     "InfeasibleError",
     "Model",
     "ModelError",
@@ -57,6 +60,7 @@ __all__ = [
     "SearchResult",
     "System",
     "Table",
+    "UnknownKeyError",
     "Validation",
     "WorkerError",
     "collective",

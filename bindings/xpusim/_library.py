@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from xpusim import _core
+from xpusim.arguments import check, shown
 from xpusim.errors import config_error
 
 PACKAGE = Path(__file__).resolve().parent
@@ -23,9 +24,25 @@ ROOTS = {
 }
 
 
+#: Keys whose values name files.
+REFERENCES = ("scenario.system", "scenario.model", "scenario.training.stack", "system.chip")
+
+
 def data_root() -> Path:
     """The folder that holds configs/ and workloads/: $XPUSIM_DATA, or the package's own."""
     return Path(os.environ.get("XPUSIM_DATA") or PACKAGE / "data")
+
+
+def placed(name: str) -> str:
+    """An id as it is, a path from the root on: a worker may be in another folder."""
+    is_path = "/" in name or name.endswith((".yaml", ".yml", ".json"))
+    return str(Path(name).absolute()) if is_path else name
+
+
+def placed_change(text: str) -> str:
+    """ "path=value" with a file's path from the root on."""
+    key, equals, value = text.partition("=")
+    return f"{key}{equals}{placed(value)}" if key in REFERENCES else text
 
 
 def open_library() -> _core.Library:
@@ -44,16 +61,21 @@ def path_of(kind: str, key: str) -> str:
 def text_of(value: Any) -> str:
     """A value as YAML has it: 3, 0.5, true, "4.8 TB/s", lists and maps of such."""
     if isinstance(value, str):
+        check(value, str, "value")
         return value
-    if hasattr(value, "item"):  # a NumPy scalar
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a NumPy scalar
         value = value.item()
-    if value is None or isinstance(value, (bool, int, float, list, tuple, dict)):
-        return json.dumps(value)
-    raise config_error(repr(value), f"a value cannot be of type {type(value).__name__}", "text or a number")
+    try:
+        if value is None or isinstance(value, (bool, int, float, list, tuple, dict)):
+            return json.dumps(value)
+    except (TypeError, ValueError, RecursionError):  # of what it holds
+        pass
+    raise config_error(shown(value), f"a value cannot be of type {type(value).__name__}", "text or a number")
 
 
 def overrides(kind: str, changes: Mapping[str, Any]) -> tuple[str, ...]:
     """{key: value} as the "path=value" texts that the library takes."""
+    check(changes, Mapping[str, Any], "changes")
     return tuple(f"{path_of(kind, key)}={text_of(value)}" for key, value in changes.items())
 
 

@@ -46,8 +46,16 @@ class ModelError(Error, RuntimeError):
     """A broken invariant of the simulator: a bug."""
 
 
-class CacheError(Error, OSError):
-    """Results cannot be kept: a full disk, a folder that may not be written."""
+class FileError(Error, OSError):
+    """A file cannot be written: a full disk, a folder that may not be written."""
+
+
+class CacheError(FileError):
+    """Results cannot be kept in a cache or a study."""
+
+
+class UnknownKeyError(ConfigError, KeyError):
+    """There is no value at that key; a KeyError, too."""
 
 
 class WorkerError(Error, RuntimeError):
@@ -57,3 +65,9 @@ class WorkerError(Error, RuntimeError):
 def config_error(where: str, message: str, hint: str = "", key: str = "") -> ConfigError:
     """A ConfigError with one mistake that Python found."""
     return ConfigError([(where, 0, 0, key, message, hint)])
+
+
+def error_of(where: str, kind: str, message: str) -> Error:
+    """The error of a point's row, to be raised."""
+    known = {"InfeasibleError": InfeasibleError, "ModelError": ModelError}
+    return known.get(kind, WorkerError)(message) if kind != "ConfigError" else config_error(where, message)

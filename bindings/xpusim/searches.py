@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpusim import _core, plot
-from xpusim._library import need, overrides
-from xpusim.errors import CacheError, config_error
-from xpusim.inputs import Chip, Scenario, System
+from xpusim._library import REFERENCES, need, open_library, overrides, path_of
+from xpusim.arguments import checked, fits, shown
+from xpusim.cache import build
+from xpusim.errors import CacheError, config_error, error_of
+from xpusim.inputs import Scenario
 from xpusim.results import flat
 from xpusim.runs import Fidelity, Progress, reporting
-from xpusim.sweeps import check_axes, run_points, sweep, to_frame
+from xpusim.sweeps import check_axes, keys_of, run_points, to_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -36,9 +38,12 @@ class SearchResult:
     trials: pandas.DataFrame  #: one row a trial, columns as of a sweep
     front: pandas.DataFrame  #: the Pareto set among those that keep the constraints
     objectives: tuple[tuple[str, str], ...]  #: (direction, column)
+    fidelity: str  #: of all trials
 
     def plot(self) -> plot.Chart:
         """The first two objectives, and the front."""
+        if len(self.objectives) < 2:
+            raise config_error("objectives", "one makes no front", "two or more")
         x, y = (column for _, column in self.objectives[:2])
         return plot.pareto(self.trials, self.front, x, y)
 
@@ -75,21 +80,39 @@ def suggest(trial: Any, key: str, choice: Any) -> Any:
     return trial.suggest_float(key, low, high)
 
 
-def check_space(space: Mapping[str, Any]) -> None:
-    """Raises ConfigError unless every axis is a list of choices, or a tuple of two ends."""
+def check_space(space: Mapping[str, Any]) -> dict[str, Any]:
+    """The space with plain values. Raises ConfigError unless every axis is a list of choices, or a tuple of
+    two ends.
+    """
     if not space:
         raise config_error("space", "no axes", 'e.g. {"chip.hbm.bandwidth": ("2 TB/s", "6 TB/s")}')
     for key, choice in space.items():
         if isinstance(choice, list) and choice:
+            if not fits(choice, Sequence[str | int | float | bool | None]):
+                raise config_error("space", f"{shown(choice)} are no choices", "texts or numbers", key)
             continue
         if not (isinstance(choice, tuple) and len(choice) == 2):
-            raise config_error("space", f"{choice!r} is no axis", "[choices, ...] or (low, high)", key)
-        if isinstance(choice[0], str):
-            ends = [_core.quantity(end) for end in choice]
-            if None in ends or ends[0][1] != ends[1][1]:  # type: ignore[index]
+            raise config_error("space", f"{shown(choice)} is no axis", "[choices, ...] or (low, high)", key)
+        if fits(choice, tuple[str, str]):
+            found = [_core.quantity(end) for end in choice]
+            if None in found or found[0][1] != found[1][1]:  # type: ignore[index]
                 raise config_error("space", f"{choice!r} has no unit, or two", '("2 TB/s", "6 TB/s")', key)
+            ends = [end[0] for end in found if end]
+        elif fits(choice, tuple[float, float]):
+            ends = list(choice)
+        else:
+            raise config_error("space", f"{shown(choice)} is no axis", "two numbers, or two quantities", key)
+        if not ends[0] <= ends[1] < math.inf or abs(ends[0]) == math.inf:
+            raise config_error("space", f"{choice!r} is no range", "(low, high)", key)
+    return {key: type(choice)(map(_plain, choice)) for key, choice in space.items()}
 
 
+def _plain(value: Any) -> Any:
+    """A NumPy scalar as Python's own."""
+    return value.item() if hasattr(value, "item") else value
+
+
+@checked
 def search(
     scenario: Scenario | str | Path,
     space: Mapping[str, Any],
@@ -112,13 +135,19 @@ def search(
     objectives: "max tokens_per_s", "min step_time_s": columns of a sweep, the axes among them.
     constraints: "step_time_s <= 0.02": what breaks one is no part of the front, nor what cannot run.
     storage: an SQLite file; with it, a search that was killed goes on until it has `trials`.
-    Raises ConfigError.
+    Raises ConfigError, CacheError.
     """
     spec = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
-    check_space(space)
+    space = check_space(space)
     goals, limits = tuple(map(parse_objective, objectives)), tuple(map(parse_constraint, constraints))
     if not goals:
         raise config_error("objectives", "none", "e.g. ['max tokens_per_s']")
+    if trials < 1:
+        raise config_error("trials", f"{trials} trials", "1 or more")
+    if not 0 <= seed < 2**31:
+        raise config_error("seed", f"{seed} is out of range", "0 to 2^31 - 1")
+    if not name:
+        raise config_error("name", "a study has one", "e.g. 'xpusim'")
     check_axes(spec, [{key: choice[i]} for key, choice in space.items() for i in range(len(choice))])
 
     def evaluate(points: Sequence[tuple[str, ...]]) -> list[str]:
@@ -131,7 +160,7 @@ def search(
             _run_batch(study, problem, min(_BATCH, trials - len(study.trials)))
             if told:
                 told(len(study.trials), trials)
-    return _result(study, goals)
+    return _result(study, goals, fidelity)
 
 
 @dataclass(frozen=True)
@@ -145,9 +174,18 @@ class _Problem:
     evaluate: Callable[[Sequence[tuple[str, ...]]], list[str]]
 
     def describe(self, fidelity: str) -> str:
-        """Equal for equal problems."""
-        known = [self.scenario.id, self.scenario.changes, dict(self.space), self.goals, self.limits, fidelity]
-        return json.dumps(known, sort_keys=True)
+        """Equal for equal problems on files of equal content."""
+        named = [
+            {key: name}
+            for key, choice in self.space.items()
+            if path_of("scenario", key) in REFERENCES
+            for name in choice
+        ]
+        points = tuple(self.scenario.changes + overrides("scenario", point) for point in [{}, *named])
+        read = keys_of(open_library(), self.scenario.id, points, fidelity)
+        return json.dumps(
+            [read, build(), dict(self.space), self.goals, self.limits, fidelity], sort_keys=True
+        )
 
 
 def _study(problem: _Problem, fidelity: str, storage: str | Path | None, name: str, seed: int) -> Any:
@@ -161,7 +199,11 @@ def _study(problem: _Problem, fidelity: str, storage: str | Path | None, name: s
     )
     known = problem.describe(fidelity)
     if study.user_attrs.setdefault("problem", known) != known:
-        raise config_error(str(storage), f"its study '{name}' is of another search", "another name or file")
+        raise config_error(
+            str(storage),
+            f"its study '{name}' is of another search, build or state of the files",
+            "another name or file",
+        )
     study.set_user_attr("problem", known)
     killed = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
     for trial in killed:
@@ -210,20 +252,20 @@ def _axes(point: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(values: Mapping[str, Any], column: str) -> float:
     value = values.get(column)
-    if not isinstance(value, (int, float)):
-        numbers = sorted(key for key, v in values.items() if isinstance(v, (int, float)))
+    if not fits(value, float):
+        numbers = sorted(key for key, v in values.items() if fits(v, float))
         raise config_error(column, "no such number", "one of: " + ", ".join(numbers))
-    return float(value)
+    return float(value)  # type: ignore[arg-type]
 
 
-def _result(study: Any, goals: tuple[tuple[str, str], ...]) -> SearchResult:
+def _result(study: Any, goals: tuple[tuple[str, str], ...], fidelity: str) -> SearchResult:
     told = {t.number: t.user_attrs["asked"] for t in study.get_trials(deepcopy=False) if t.user_attrs}
     points = [asked["point"] for asked in told.values()]
-    frame = to_frame(points, [asked["row"] for asked in told.values()], list(told))
+    frame = to_frame(points, [asked["row"] for asked in told.values()], fidelity, list(told))
     columns = dict(zip(points[0], frame.attrs["axes"], strict=True)) if points else {}
     named = tuple((direction, columns.get(column, column)) for direction, column in goals)
     best = {t.number for t in study.best_trials}
-    return SearchResult(frame, frame[frame.index.isin(best)], named)
+    return SearchResult(frame, frame[frame.index.isin(best)], named, fidelity)
 
 
 def number_leaves(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -250,6 +292,7 @@ def _scaled(text: str, factor: float) -> tuple[str, float] | None:
         return None
 
 
+@checked
 def sensitivity(
     scenario: Scenario | str | Path,
     keys: Sequence[str] | None = None,
@@ -267,34 +310,41 @@ def sensitivity(
     1 % is no step.
     change: by this part (0.01: 1 %); whole numbers move by at least 1.
     A row a key, by falling effect: key, value, changed, the metric before and after, elasticity (per cent of
-    the metric by one per cent of the value: the ratio of the logarithms of both changes), error.
+    the metric by one per cent of the value: the ratio of the logarithms of both changes; NaN where the value
+    cannot be moved so, the metric is 0 or the point fails), fidelity, error.
+    Raises ConfigError; InfeasibleError where the scenario itself cannot run.
     """
+    if not -1 < change < math.inf or change == 0:
+        raise config_error("change", f"{change} moves nothing", "a part, e.g. 0.01")
     spec = scenario if isinstance(scenario, Scenario) else Scenario.load(scenario)
     texts = _numbers_of(spec)
     chosen = [key for key in texts if _is_rate_of_chip(key, texts[key])] if keys is None else list(keys)
     unknown = [key for key in chosen if key not in texts]
     if unknown or not chosen:
         raise config_error("keys", f"no such numbers: {unknown}", "dotted keys, e.g. chip.hbm.bandwidth")
-    moves = {key: _scaled(texts[key], 1 + change) for key in chosen}
-    points = [{key: move[0]} for key, move in moves.items() if move]
-    base = sweep(spec, [{"batch": spec["batch"]}], fidelity=fidelity, jobs=1, cache=cache)
-    if metric not in base:
-        raise config_error(metric, "no such column", ", ".join(base.columns))
-    before = base[metric].iloc[0]
-    changed = [spec.changes + overrides("scenario", point) for point in points]
-    rows = [json.loads(row) for row in run_points(spec.id, changed, fidelity, executor, jobs, cache, False)]
+    moves = [_scaled(texts[key], 1 + change) or (texts[key], 1.0) for key in chosen]
+    changed = zip(chosen, moves, strict=True)
+    points = [spec.changes + overrides("scenario", {key: text}) for key, (text, _) in changed]
+    rows = run_points(spec.id, [spec.changes, *points], fidelity, executor, jobs, cache, False)
+    base, *others = [flat(json.loads(row)) for row in rows]
+    if "error" in base:
+        raise error_of(spec.id, base["error_type"], base["error"])
+    if not fits(base.get(metric), float):
+        what = "is no number" if metric in base else "no such column"
+        raise config_error(metric, what, ", ".join(sorted(key for key in base if fits(base[key], float))))
+    before = base[metric]
     table = []
-    for key, row in zip(chosen, rows, strict=True):
-        text, factor = moves[key]  # type: ignore[misc]
-        after = flat(row).get(metric)
-        elasticity = math.log(after / before) / math.log(factor) if after and before and factor != 1 else None
+    for key, (text, factor), row in zip(chosen, moves, others, strict=True):
+        after = row.get(metric)
+        moved = fits(after, float) and after * before > 0 and factor not in (0, 1)
+        elasticity = math.log(after / before) / math.log(factor) if moved else math.nan
         table.append(
             {"key": key, "value": texts[key], "changed": text, metric: before, f"changed_{metric}": after,
-             "elasticity": elasticity, "error": row.get("error")}
+             "elasticity": elasticity, "fidelity": fidelity, "error": row.get("error")}
         )  # fmt: skip
     frame = need("pandas", "tables").DataFrame(table)
     frame = frame.reindex(frame["elasticity"].abs().sort_values(ascending=False, kind="stable").index)
-    frame.attrs["metric"] = metric
+    frame.attrs.update(metric=metric, fidelity=fidelity)
     result: pandas.DataFrame = frame.reset_index(drop=True)
     return result
 
@@ -304,13 +354,12 @@ def _is_rate_of_chip(key: str, text: str) -> bool:
 
 
 def _numbers_of(spec: Scenario) -> dict[str, str]:
-    """The numbers of a scenario and of the chip that it runs on, by key, as texts with units."""
-    below = {root: tuple(c for c in spec.changes if c.startswith(f"{root}.")) for root in ("system", "chip")}
-    system = System(spec["system"], below["system"] + below["chip"])
-    chip = Chip(system["chip"], below["chip"])
-    trees = {"": spec.to_yaml(), "system.": system.to_yaml(), "chip.": chip.to_yaml()}
+    """The numbers of a scenario and of what it runs on, by key, as texts with units."""
+    text = open_library().resolved(spec.id, list(spec.changes))
+    _, *parts = re.split(r"^# (\w+)\n", text, flags=re.MULTILINE)
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
     return {
-        prefix + key: text
-        for prefix, yaml in trees.items()
-        for key, text in number_leaves(json.loads(_core.parse_yaml(yaml, prefix)))
+        prefix + key: number
+        for prefix, kind in (("", "scenario"), ("system.", "system"), ("chip.", "chip"))
+        for key, number in number_leaves(json.loads(_core.parse_yaml(sections[kind], kind)))
     }

@@ -6,17 +6,29 @@ import itertools
 import json
 import math
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpusim import _core
-from xpusim._library import PACKAGE, data_root, need, open_library, overrides, path_of, text_of
-from xpusim.cache import Cache, build, inputs_digest, key_of
+from xpusim._library import (
+    PACKAGE,
+    data_root,
+    need,
+    open_library,
+    overrides,
+    path_of,
+    placed,
+    placed_change,
+    text_of,
+)
+from xpusim.arguments import check, checked, shown
+from xpusim.cache import Cache, build, flaw_of, key_of
 from xpusim.errors import ConfigError, WorkerError, config_error
 from xpusim.inputs import Scenario
 from xpusim.results import flat
@@ -62,33 +74,64 @@ class Task:
     points: tuple[tuple[str, ...], ...]
     fidelity: str
     root: str  #: of the files; empty: the worker's own package
-    digest: str  #: of the input files
+    sweep: str  #: its chunks read each file once; another sweep reads anew
     build: str
+    keyed: bool = False  #: are rows to be kept?
 
 
 @lru_cache(maxsize=1)
-def _library_of(root: str, digest: str) -> _core.Library:
+def _library_of(root: str, sweep: str) -> _core.Library:
     """The files, read and parsed once for all chunks of a sweep."""
-    del digest  # names the content: other content is another library
+    del sweep
     return _core.Library(root or str(PACKAGE / "data"))
 
 
-def evaluate(task: Task) -> list[str]:
-    """The rows of a chunk as JSON texts. Runs in a worker."""
+def evaluate(task: Task) -> list[tuple[str, str]]:
+    """The key and the row of each point as JSON text. Runs in a worker.
+
+    The key is of what was read for the row: an edit meanwhile cannot part them. Empty: not to be kept.
+    """
     if task.build != build():
         raise config_error(
             "worker", f"runs xpusim {build()}, the sweep {task.build}", "install the same wheel"
         )
+    library = _library_of(task.root, task.sweep)
     points = [list(point) for point in task.points]
-    return _library_of(task.root, task.digest).evaluate(task.scenario, points, task.fidelity)
+    accuracy, found = library.accuracy(), []
+    for inputs, row in library.evaluate(task.scenario, points, task.fidelity, task.keyed):
+        key = key_of(inputs, accuracy, task.fidelity) if inputs else ""
+        flaw = flaw_of(row)
+        found.append((key, failure("ModelError", f"no result: {flaw}") if flaw else row))
+    return found
 
 
-def points_of(space: Space | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def keys_of(
+    library: _core.Library, scenario: str, points: Iterable[tuple[str, ...]], fidelity: str
+) -> list[str]:
+    """The key of each point as its files are now; empty where they cannot be read."""
+    accuracy, keys = library.accuracy(), []
+    for point in points:
+        try:
+            keys.append(key_of(library.inputs(scenario, list(point)), accuracy, fidelity))
+        except ConfigError:
+            keys.append("")
+    return keys
+
+
+def failure(kind: str, message: str) -> str:
+    """The row of a point that has no result."""
+    return json.dumps({"error_type": kind, "error": message})
+
+
+def points_of(space: Space | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The points of a space: all combinations of its axes' values, the last axis fastest; or a list of
     points.
     """
     if not isinstance(space, Mapping):
-        points = [dict(point) for point in space]
+        points = []
+        for point in space:
+            check(point, Mapping[str, Any], "space")
+            points.append(dict(point))
         if not points:
             raise config_error("space", "no points", "give at least one")
         if any(point.keys() != points[0].keys() for point in points):
@@ -99,7 +142,7 @@ def points_of(space: Space | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
     axes = []
     for key, values in space.items():
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-            raise config_error("space", f"{values!r} is not a list of values", "[...]", key)
+            raise config_error("space", f"{shown(values)} is not a list of values", "[...]", key)
         axes.append(list(values))
         if not axes[-1]:
             raise config_error("space", "no values", "at least one", key)
@@ -125,9 +168,10 @@ def check_axes(scenario: Scenario, points: Iterable[Mapping[str, Any]]) -> None:
         raise ConfigError([(d.file, d.line, d.column, d.key, d.message, d.hint) for d in unique])
 
 
+@checked
 def sweep(
     scenario: Scenario | str | Path,
-    space: Space | Sequence[Mapping[str, Any]],
+    space: Space | Iterable[Mapping[str, Any]],
     *,
     fidelity: Fidelity = "bound",
     executor: Executor | None = None,
@@ -141,12 +185,13 @@ def sweep(
     space: {key: values}, all combinations (keys as in Scenario.with_); or a list of points {key: value}.
     executor: any concurrent.futures.Executor: xs.dask_executor, mpi4py's MPIPoolExecutor, ...; default:
     `jobs` processes (all cores), which end with this one, however it ends.
-    cache: a folder that keeps rows by content; a sweep that was killed goes on from there. Several may share
-    one.
+    cache: a folder that keeps rows by all that they are computed from; a sweep that was killed goes on from
+    there. Several may share one. Rows there are believed: share it with those who may install the wheel.
     shard: (i, n): every n-th point from the i-th on; the index keeps the numbers of the whole.
 
     Columns: the axes (quantities as SI numbers, the unit in the name), the members of a result's summary with
-    units in their names, `error_type` and `error` (None where the point ran). Rows are the same bits for any
+    units in their names, `fidelity` (also where the point failed), `error_type` and `error` (None where it
+    ran). Rows are the same bits for any
     executor and order. Raises ConfigError (unknown keys and units, an empty space), CacheError (a full disk).
     Ctrl-C ends it.
     """
@@ -159,10 +204,8 @@ def sweep(
     numbers = range(first - 1, len(points), of)
     texts = [spec.changes + overrides("scenario", points[i]) for i in numbers]
     rows = run_points(spec.id, texts, fidelity, executor, jobs, cache, progress)
-    frame = to_frame([points[i] for i in numbers], rows, list(numbers))
-    frame.attrs.update(
-        scenario=spec.id, changes=list(spec.changes), fidelity=fidelity, xpusim=_core.version()
-    )
+    frame = to_frame([points[i] for i in numbers], rows, fidelity, list(numbers))
+    frame.attrs.update(scenario=spec.id, changes=list(spec.changes), xpusim=_core.version())
     return frame
 
 
@@ -176,25 +219,24 @@ def run_points(
     progress: Progress,
 ) -> list[str]:
     """The row of each point as JSON text: out of the cache, or from workers."""
-    names = {scenario} | {text.partition("=")[2] for point in points for text in point}
-    digest = inputs_digest(names)
+    if jobs is not None and jobs < 1:
+        raise config_error("jobs", f"{jobs} processes", "1 or more, or None: one a core")
+    scenario, points = placed(scenario), [tuple(map(placed_change, point)) for point in points]
     kept = Cache(cache)
-    keys = [key_of(digest, scenario, fidelity, point) for point in points]
-    rows = [kept.rows.get(key) for key in keys]
+    root = str(data_root().absolute()) if os.environ.get("XPUSIM_DATA") else ""
+    every = Task(scenario, tuple(points), fidelity, root, uuid.uuid4().hex, build(), cache is not None)
+    keys = [] if kept.is_empty else keys_of(_library_of(root, every.sweep), scenario, points, fidelity)
+    rows = [kept.get(key) for key in keys] or [None] * len(points)
     missing = [i for i, row in enumerate(rows) if row is None]
-    workers = jobs or os.cpu_count() or 1
+    workers = int(jobs or os.cpu_count() or 1)
     size = max(1, min(_LARGEST_CHUNK[fidelity], math.ceil(len(missing) / (4 * workers))))
     chunks = [missing[at : at + size] for at in range(0, len(missing), size)]
-    root = str(data_root()) if os.environ.get("XPUSIM_DATA") else ""
-    tasks = [
-        Task(scenario, tuple(points[i] for i in chunk), fidelity, root, digest, build()) for chunk in chunks
-    ]
+    tasks = [replace(every, points=tuple(points[i] for i in chunk)) for chunk in chunks]
     done = len(points) - len(missing)
     with reporting(progress, "points") as told:
-        for chunk, found, final in _run(tasks, chunks, executor, workers):
-            if final:  # an answer, not a worker's failure
-                kept.put([keys[i] for i in chunk], found)
-            for i, row in zip(chunk, found, strict=True):
+        for chunk, found in _run(tasks, chunks, executor, workers):
+            kept.put([key for key, _ in found], [row for _, row in found])
+            for i, (_, row) in zip(chunk, found, strict=True):
                 rows[i] = row
             done += len(chunk)
             if told:
@@ -204,16 +246,18 @@ def run_points(
 
 def _run(
     tasks: Sequence[Task], chunks: Sequence[list[int]], executor: Executor | None, workers: int
-) -> Iterator[tuple[list[int], list[str], bool]]:
-    """(chunk, rows, are they final) as they come."""
+) -> Iterator[tuple[list[int], list[tuple[str, str]]]]:
+    """Chunks with their keys and rows as they come. The points of one that a worker failed are rows without a
+    key.
+    """
     if executor is None and (workers == 1 or len(tasks) <= 1):
         for task, chunk in zip(tasks, chunks, strict=True):
-            yield chunk, evaluate(task), True
+            yield chunk, evaluate(task)
         return
     from xpusim._workers import Workers  # what it imports is for those who have many points
 
     owned: AbstractContextManager[Executor] = nullcontext(executor) if executor else Workers(workers)
-    futures: dict[Future[list[str]], list[int]] = {}
+    futures: dict[Future[list[tuple[str, str]]], list[int]] = {}
     try:
         with owned as pool:
             for task, chunk in zip(tasks, chunks, strict=True):
@@ -221,12 +265,11 @@ def _run(
             for future in as_completed(list(futures)):
                 chunk = futures.pop(future)
                 try:
-                    yield chunk, future.result(), True
+                    yield chunk, future.result()
                 except (BrokenExecutor, ConfigError):
                     raise
                 except Exception as error:
-                    failure = {"error_type": type(error).__name__, "error": str(error)}
-                    yield chunk, [json.dumps(failure)] * len(chunk), False
+                    yield chunk, [("", failure(type(error).__name__, str(error)))] * len(chunk)
     except BrokenExecutor as error:
         raise WorkerError(f"the executor is broken: {error}") from error
     finally:
@@ -234,6 +277,7 @@ def _run(
             future.cancel()
 
 
+@checked
 def dask_executor(address: str, **options: Any) -> Executor:
     """An executor on a Dask cluster: a scheduler's address, "tcp://host:8786".
 
@@ -259,7 +303,9 @@ def axis_column(key: str, values: Sequence[Any]) -> tuple[str, list[Any]]:
     return key, list(values) if scalars else [text_of(v) for v in values]
 
 
-def to_frame(points: Sequence[Mapping[str, Any]], rows: list[str], index: Sequence[int]) -> pandas.DataFrame:
+def to_frame(
+    points: Sequence[Mapping[str, Any]], rows: list[str], fidelity: str, index: Sequence[int]
+) -> pandas.DataFrame:
     """Points and their rows as one table. Empties `rows`: the texts and the table need not be there at
     once.
     """
@@ -272,7 +318,7 @@ def to_frame(points: Sequence[Mapping[str, Any]], rows: list[str], index: Sequen
         blocks.append({k: _array(pd, [row.get(k) for row in block], kind) for k, kind in kinds.items()})
         blocks[-1] |= {
             k: pd.array([row.get(k) for row in block], dtype="object") for k in ("error_type", "error")
-        }
+        } | {"fidelity": pd.array([fidelity] * len(block), dtype="object")}
     axes = dict(axis_column(key, [point[key] for point in points]) for key in points[0]) if points else {}
     columns: dict[str, Any] = dict(axes)
     for name in blocks[0] if blocks else ():
@@ -280,7 +326,7 @@ def to_frame(points: Sequence[Mapping[str, Any]], rows: list[str], index: Sequen
             columns[name] = pd.concat([pd.Series(block[name]) for block in blocks]).array
     frame: pandas.DataFrame = pd.DataFrame(columns, index=pd.Index(index, name="point"))
     frame.attrs["units"] = {column: unit_of(column) for column in frame.columns}
-    frame.attrs["axes"] = list(axes)
+    frame.attrs.update(axes=list(axes), fidelity=fidelity)
     return frame
 
 
@@ -296,7 +342,10 @@ def _kinds(rows: Sequence[str]) -> dict[str, type]:
 
 def _array(pd: Any, values: list[Any], kind: type) -> Any:
     """One type a column, whichever rows failed."""
-    return pd.array(values, dtype=_DTYPES.get(kind, "object"))
+    try:
+        return pd.array(values, dtype=_DTYPES.get(kind, "object"))
+    except (OverflowError, TypeError, ValueError):  # a member that flaw_of knows no type of
+        return pd.array(values, dtype="object")
 
 
 def _columns(row: str) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
+import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import xpusim as xs
+from xpusim import _core, sweeps
 from xpusim import cache as caches
-from xpusim import sweeps
+from xpusim._library import data_root
 
 from conftest import Run
 
@@ -193,14 +195,6 @@ def test_another_fidelity_or_file_is_another_point(decode: xs.Scenario, tmp_path
     assert xs.sweep(decode, {"batch": [8]}, cache=tmp_path).step_time_s[0] == one.step_time_s[0]
 
 
-def test_an_edited_file_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chip = tmp_path / "h100_sxm.yaml"
-    shutil.copy(xs.Chip.load("h100_sxm").file, chip)
-    before = xs.sweep("llama31_70b_decode", {"chip": [str(chip)]}, cache=tmp_path / "c").step_time_s[0]
-    chip.write_text(chip.read_text().replace("value: 3352 GB/s", "value: 2000 GB/s"))
-    assert xs.sweep("llama31_70b_decode", {"chip": [str(chip)]}, cache=tmp_path / "c").step_time_s[0] > before
-
-
 def test_a_cache_of_another_build_is_said_and_not_used(
     decode: xs.Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,7 +202,8 @@ def test_a_cache_of_another_build_is_said_and_not_used(
         other.setattr(caches, "build", lambda: "0.0.1-old")
         kept = caches.Cache(tmp_path)
         point = sweeps.overrides("scenario", {"batch": 8})
-        key = caches.key_of(caches.inputs_digest([]), decode.id, "bound", point)
+        library = _core.Library(str(data_root()))
+        key = caches.key_of(library.inputs(decode.id, list(point)), library.accuracy(), "bound")
         kept.put([key], ['{"step_time_s": 42.0}'])
     with pytest.warns(UserWarning, match=r"another build \(v-0\.0\.1-old\); .* computed again"):
         frame = xs.sweep(decode, {"batch": [8]}, cache=tmp_path)
@@ -224,6 +219,55 @@ def test_a_damaged_segment_is_said_and_computed_again(
     with pytest.warns(UserWarning, match="is damaged: what it held is computed again"):
         again = xs.sweep(decode, SPACE, jobs=1, cache=tmp_path)
     pd.testing.assert_frame_equal(again, table, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"hello", b"{", b"", b"[1]", b'"x"', b"3", b"null", b"{}", b'__import__("os").system("id")',
+        b"\xff\xfe", b"[" * 10**6,
+        b'{"step_time_s": NaN}', b'{"step_time_s": 42.0}', b'{"step_time_s": "<script>"}',
+        b'{"error": 3, "error_type": "ModelError"}', b'{"error": "x"}', b'{"error": null, "step_time_s": 1}',
+    ],
+)  # fmt: skip
+def test_what_is_no_row_is_said_and_computed_again(decode: xs.Scenario, tmp_path: Path, row: bytes) -> None:
+    good = xs.sweep(decode, {"batch": [8]}, jobs=1, cache=tmp_path)
+    replace_rows(tmp_path, row)
+    with pytest.warns(UserWarning, match="is damaged: .* computed again"):
+        again = xs.sweep(decode, {"batch": [8]}, jobs=1, cache=tmp_path)
+    pd.testing.assert_frame_equal(again, good, check_exact=True)
+
+
+def replace_rows(cache: Path, row: bytes) -> None:
+    """Puts a row in the place of each, in segments whose hash is right."""
+    for segment in list(cache.glob("v-*/*.jsonl")):
+        keys = [line.partition("\t")[0].encode() for line in segment.read_text().splitlines()]
+        content = b"".join(key + b"\t" + row + b"\n" for key in keys)
+        segment.unlink()
+        segment.with_name(f"{hashlib.sha256(content).hexdigest()}.jsonl").write_bytes(content)
+
+
+def test_no_member_of_a_row_may_be_of_another_type(decode: xs.Scenario) -> None:
+    row = json.loads(sweeps.evaluate(task_of(decode))[0][1])
+    assert caches.flaw_of(json.dumps(row)) == ""
+    for member, like in json.loads(_core.summary()).items():
+        wrong: list[object] = [[], True, -math.inf, 3 if isinstance(like, str) else "<script>"]
+        if like is not None:
+            wrong.append(None)
+            assert caches.flaw_of(json.dumps({k: v for k, v in row.items() if k != member}))
+        for value in [*wrong, math.nan]:
+            assert caches.flaw_of(json.dumps(row | {member: value})), (member, value)
+
+
+def test_what_is_no_segment_is_said(decode: xs.Scenario, tmp_path: Path) -> None:
+    good = xs.sweep(decode, {"batch": [8]}, jobs=1, cache=tmp_path)
+    folder = next(tmp_path.glob("v-*"))
+    (folder / "x.jsonl").mkdir()
+    (folder / "nowhere.jsonl").symlink_to(folder / "nothing")
+    with pytest.warns(UserWarning, match="jsonl is damaged: what it held is computed again") as said:
+        again = xs.sweep(decode, {"batch": [8]}, jobs=1, cache=tmp_path)
+    assert len(said) == 2
+    pd.testing.assert_frame_equal(again, good, check_exact=True)
 
 
 def test_a_full_disk_is_an_error_and_what_was_kept_stays(
@@ -403,6 +447,47 @@ def test_a_broken_executor_is_an_error(decode: xs.Scenario) -> None:
             pool.submit(os._exit, 1).result()
         with pytest.raises(xs.WorkerError, match="the executor is broken"):
             xs.sweep(decode, SPACE, executor=pool)
+
+
+def test_a_figure_that_is_none_is_a_row_with_an_error(
+    decode: xs.Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = json.loads(sweeps.evaluate(task_of(decode))[0][1])
+    for wrong in (None, math.nan, math.inf, "fast"):
+        bad = json.dumps(row | {"step_time_s": wrong})
+        monkeypatch.setattr(sweeps, "_library_of", lambda *_, bad=bad: Answers(bad))
+        frame = xs.sweep(decode, {"batch": [8]}, jobs=1)
+        assert frame.error[0] in ("no result: no finite step_time_s", "no result: no JSON")
+        assert frame.error_type.tolist() == ["ModelError"] and "step_time_s" not in frame
+
+
+class Answers:
+    """A library that has one answer."""
+
+    def __init__(self, row: str) -> None:
+        self.row = row
+
+    def evaluate(self, _: str, points: list[list[str]], *__: object) -> list[tuple[str, str]]:
+        return [("", self.row)] * len(points)
+
+    def accuracy(self) -> str:
+        return ""
+
+
+def task_of(scenario: xs.Scenario) -> sweeps.Task:
+    return sweeps.Task(scenario.id, ((),), "bound", root(), "one", caches.build())
+
+
+def test_a_table_says_its_fidelity(decode: xs.Scenario, table: pd.DataFrame) -> None:
+    assert table.attrs["fidelity"] == "bound" and (table.fidelity == "bound").all()
+    failed = xs.sweep(decode, {"parallelism.tp": [1]}, jobs=1, fidelity="tile")
+    assert failed.fidelity.tolist() == ["tile"] and failed.error.notna().all()
+
+
+@pytest.mark.parametrize("jobs", [0, -3])
+def test_no_processes_are_refused(decode: xs.Scenario, jobs: int) -> None:
+    with pytest.raises(xs.ConfigError, match=f"jobs: {jobs} processes .1 or more"):
+        xs.sweep(decode, SPACE, jobs=jobs)
 
 
 def test_rows_are_json_and_small(decode: xs.Scenario, tmp_path: Path) -> None:
