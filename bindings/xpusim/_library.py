@@ -61,7 +61,8 @@ def path_of(kind: str, key: str) -> str:
 def text_of(value: Any) -> str:
     """A value as YAML has it: 3, 0.5, true, "4.8 TB/s", lists and maps of such."""
     if isinstance(value, str):
-        check(value, str, "value")
+        if not value.isascii() or "\0" in value:
+            check(value, str, "value")
         return value
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a NumPy scalar
         value = value.item()

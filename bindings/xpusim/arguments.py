@@ -32,10 +32,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        hints = _hints_of(function, "pandas" in sys.modules)
+        tests = _tests_of(function, "pandas" in sys.modules)
         for name, value in itertools.chain(zip(names, args, strict=False), kwargs.items()):
-            if name in hints:
-                check(value, hints[name], name)
+            if name in tests and not tests[name][0](value):
+                check(value, tests[name][1], name)
         return function(*args, **kwargs)
 
     return call
@@ -61,31 +61,45 @@ def shown(value: Any) -> str:
 
 def fits(value: Any, hint: Any) -> bool:
     """Is the value of that type, with its elements as far as they can be seen without using them up?"""
+    return _test_of(hint)(value)
+
+
+@functools.cache
+def _test_of(hint: Any) -> Callable[[Any], bool]:
+    """What `fits` asks of a value: types are taken apart once, as an operator takes microseconds."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
-        return True
+        return lambda value: True
     if origin in (Union, types.UnionType):
-        return any(fits(value, part) for part in parts)
+        tests = [_test_of(part) for part in parts]
+        return lambda value: any(test(value) for test in tests)
     if origin is Literal:
-        return isinstance(value, str) and value in parts
+        return lambda value: isinstance(value, str) and value in parts
     if origin is Callable:
-        return callable(value)
+        return callable
     if origin is tuple:
-        return isinstance(value, tuple) and len(value) == len(parts) and all(map(fits, value, parts))
+        tests = [_test_of(part) for part in parts]
+        return lambda value: (
+            isinstance(value, tuple)
+            and len(value) == len(tests)
+            and all(test(item) for test, item in zip(tests, value, strict=True))
+        )
     if origin is Sequence:
-        return _is_list(value, "__len__", "__getitem__") and all(fits(item, parts[0]) for item in value)
+        test = _test_of(parts[0])
+        return lambda value: _is_list(value, "__len__", "__getitem__") and all(map(test, value))
     if origin is Iterable:  # may be walked once only: its elements are seen where they are used
-        return _is_list(value, "__iter__")
+        return lambda value: _is_list(value, "__iter__")
     if origin in (Mapping, dict):
-        return isinstance(value, Mapping) and all(fits(key, parts[0]) for key in value)
+        test = _test_of(parts[0])
+        return lambda value: isinstance(value, Mapping) and all(map(test, value))
     if hint in (int, float):
         kind = numbers.Integral if hint is int else numbers.Real  # NumPy's among them
-        return isinstance(value, kind) and not isinstance(value, bool)
+        return lambda value: isinstance(value, kind) and not isinstance(value, bool)
     if hint is str:
-        return isinstance(value, str) and _is_plain(value)
+        return lambda value: isinstance(value, str) and _is_plain(value)
     if hint is Path:
-        return isinstance(value, Path) and "\0" not in str(value)
-    return isinstance(value, hint)
+        return lambda value: isinstance(value, Path) and "\0" not in str(value)
+    return lambda value: isinstance(value, hint)
 
 
 def _is_list(value: Any, *abilities: str) -> bool:
@@ -102,12 +116,14 @@ def _is_plain(text: str) -> bool:
 
 
 @functools.cache
-def _hints_of(function: Callable[..., Any], pandas_is_there: bool) -> dict[str, Any]:
-    """The types by argument. Where nobody has imported pandas, no value is of its types."""
+def _tests_of(
+    function: Callable[..., Any], pandas_is_there: bool
+) -> dict[str, tuple[Callable[[Any], bool], Any]]:
+    """A test of each argument, and its type. Where nobody has imported pandas, no value is of its types."""
     pandas = sys.modules["pandas"] if pandas_is_there else types.SimpleNamespace(DataFrame=types.NoneType)
     hints = typing.get_type_hints(function, localns={"pandas": pandas})
     fixed = (p for p in inspect.signature(function).parameters.values() if p.kind != p.VAR_KEYWORD)
-    return {p.name: hints[p.name] for p in fixed if p.name in hints}
+    return {p.name: (_test_of(hints[p.name]), hints[p.name]) for p in fixed if p.name in hints}
 
 
 def _text_of(hint: Any) -> str:

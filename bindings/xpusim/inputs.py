@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Self
 
 from xpusim import _core
 from xpusim._library import open_library, overrides
+from xpusim.arguments import check, shown
+from xpusim.errors import UnknownKeyError, config_error
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,9 +28,17 @@ class Spec:
     id: str  #: id (the file's name without .yaml) or path
     changes: tuple[str, ...] = field(default=())  #: "path=value", later ones win
 
+    def __post_init__(self) -> None:
+        check(self.id, str, "id")
+        if not isinstance(self.changes, tuple):
+            raise config_error("changes", f"{shown(self.changes)} is no tuple of texts", "use with_")
+        for change in self.changes:
+            check(change, str, "changes")
+
     @classmethod
     def load(cls, id_or_path: str | Path) -> Self:
         """Reads and checks a file. Raises ConfigError with every mistake, or with the ids that there are."""
+        check(id_or_path, str | Path, "id_or_path")
         spec = cls(str(id_or_path))
         _ = spec._document
         return spec
@@ -69,10 +79,15 @@ class Spec:
         return self._document[1]
 
     def __getitem__(self, key: str) -> Any:
-        """The value at a dotted key in SI base units. Raises KeyError."""
+        """The value at a dotted key in SI base units. Raises a ConfigError that is a KeyError, too."""
+        check(key, str, "key")
         value: Any = self.data
         for part in key.replace("]", "").replace("[", ".").split("."):
-            value = value[int(part)] if isinstance(value, list) else value[part]
+            try:
+                value = value[int(part)] if isinstance(value, list) else value[part]
+            except (LookupError, TypeError, ValueError):
+                known = ", ".join(value) if isinstance(value, dict) else "an index"
+                raise UnknownKeyError([(self.id, 0, 0, key, "no such key", known)]) from None
         return value
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xpusim._library import need
+from xpusim.arguments import check, checked
+from xpusim.errors import FileError, config_error
 from xpusim.results import Result, write_file
 from xpusim.runs import Roofline, Validation
 
@@ -87,13 +89,21 @@ class Chart:
             figure.legend(loc="outside right upper", fontsize="small")
         return figure
 
+    @checked
     def save(self, path: str | Path) -> Path:
         """Writes the chart; the suffix says the format."""
         path = Path(path)
         if path.suffix == ".html":
             return write_file(path, self.plotly().to_html(include_plotlyjs=True))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.matplotlib().savefig(path)
+        figure = self.matplotlib()
+        known = sorted(figure.canvas.get_supported_filetypes())
+        if path.suffix[1:] not in known:
+            raise config_error(str(path), "no chart can be written there", f"html, {', '.join(known)}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path)
+        except OSError as error:
+            raise FileError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
         return path
 
     def _color(self, index: int) -> str:
@@ -149,7 +159,16 @@ def _draw(axes: Any, s: Series, color: str, tops: dict[Any, float]) -> None:
 
 
 def _results(results: Result | Iterable[Result]) -> list[Result]:
-    return [results] if isinstance(results, Result) else list(results)
+    shown = [results] if isinstance(results, Result) else list(results)
+    check(shown, Sequence[Result], "results")
+    return shown
+
+
+def _columns(frame: pandas.DataFrame, *columns: str) -> None:
+    """Raises ConfigError unless the table has them."""
+    for column in columns:
+        if column not in frame:
+            raise config_error(column, "no such column", ", ".join(map(str, frame.columns)))
 
 
 def _labels(results: Sequence[Result]) -> list[str]:
@@ -161,11 +180,14 @@ def _labels(results: Sequence[Result]) -> list[str]:
     ]
 
 
+@checked
 def roofline(
     roofline: Roofline, results: Result | Iterable[Result] = (), *, dtype: str | Sequence[str] = "bf16"
 ) -> Chart:
     """Roofs of a chip, and the operators of results on it: FLOP/s over FLOP per byte of HBM traffic."""
     dtypes = [dtype] if isinstance(dtype, str) else list(dtype)
+    if not dtypes:
+        raise config_error("dtype", "none", "e.g. bf16")
     shown = _results(results)
     points = [_roofline_points(r, label) for r, label in zip(shown, _labels(shown), strict=True)]
     ridges = [roofline.ridge_flops_per_byte(d) for d in dtypes]
@@ -192,6 +214,7 @@ def _roofline_points(r: Result, label: str) -> Series:
     )
 
 
+@checked
 def breakdown(results: Result | Iterable[Result]) -> Chart:
     """Stacked bars: where the time of each result goes."""
     shown = _results(results)
@@ -209,8 +232,11 @@ def _cause_color(cause: str) -> str:
     return PALETTE[CAUSES.index(cause) % len(PALETTE)] if cause in CAUSES else "#555555"
 
 
+@checked
 def timeline(result: Result, *, spans: int = 60) -> Chart:
     """The first spans of a step by lane; all of them are in Result.save_trace."""
+    if spans < 1:
+        raise config_error("spans", f"{spans} spans", "1 or more")
     rows = sorted(result.timeline, key=lambda row: row["begin_s"])
     shown, kinds = rows[:spans], list(dict.fromkeys(row["op"] for row in rows[:spans]))
     series = []
@@ -230,10 +256,12 @@ def timeline(result: Result, *, spans: int = 60) -> Chart:
     return Chart(f"Timeline of {result.label}{part}", "time [us]", "", series)
 
 
+@checked
 def scaling(frame: pandas.DataFrame, x: str, y: str, *, by: str = "", log: bool = True) -> Chart:
     """Curves of column y over column x of a sweep, one for each value of column `by`. Failed points are left
     out.
     """
+    _columns(frame, x, y, *([by] if by else []))
     good = frame[frame[y].notna()].sort_values(x)
     groups = good.groupby(by, sort=False) if by else [("", good)]
     series = []
@@ -246,8 +274,11 @@ def scaling(frame: pandas.DataFrame, x: str, y: str, *, by: str = "", log: bool 
     return Chart(f"{y} over {x}", x, y, series, log=log)
 
 
+@checked
 def pareto(trials: pandas.DataFrame, front: pandas.DataFrame, x: str, y: str) -> Chart:
     """All points of a search or sweep, and those that no other beats in both columns."""
+    _columns(trials, x, y)
+    _columns(front, x, y)
     good = trials[trials[x].notna() & trials[y].notna()]
     best = front.sort_values([x, y])
     return Chart(
@@ -262,8 +293,10 @@ def pareto(trials: pandas.DataFrame, front: pandas.DataFrame, x: str, y: str) ->
     )
 
 
+@checked
 def tornado(sensitivities: pandas.DataFrame, *, most: int = 15) -> Chart:
     """Bars of the largest elasticities of xs.sensitivity: % of the metric by 1 % more of each value."""
+    _columns(sensitivities, "key", "elasticity")
     good = sensitivities[sensitivities["elasticity"].notna()]
     top = good.reindex(good["elasticity"].abs().sort_values(ascending=False).index).head(most)
     metric = sensitivities.attrs.get("metric", "the metric")
@@ -271,6 +304,7 @@ def tornado(sensitivities: pandas.DataFrame, *, most: int = 15) -> Chart:
     return Chart(f"What 1 % more of each value does to {metric}", f"% of {metric}", "", [bars])
 
 
+@checked
 def measured(validation: Validation) -> Chart:
     """Predicted over measured time of every row, a series a set, and the line of no error."""
     sets = list(dict.fromkeys((row["chip"], row["op"]) for row in validation.samples))
@@ -287,5 +321,7 @@ def measured(validation: Validation) -> Chart:
             )
         )
     ends = [value for s in series for value in (min(s.x), max(s.x))]
+    if not ends:
+        raise config_error("validation", "no rows", "measured sets with one or more")
     exact = Series("no error", "line", [min(ends), max(ends)], [min(ends), max(ends)], color="#555555")
     return Chart("Predicted over measured", "measured [us]", "predicted [us]", [*series, exact], log=True)

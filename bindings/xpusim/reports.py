@@ -8,6 +8,7 @@ from pathlib import Path
 
 from xpusim import _core, plot
 from xpusim._library import need
+from xpusim.arguments import check, checked
 from xpusim.plot import Chart
 from xpusim.results import Comparison, Result, write_file
 from xpusim.runs import Roofline
@@ -36,6 +37,7 @@ def charts_of(results: Sequence[Result]) -> list[Chart]:
     return charts
 
 
+@checked
 def report(
     results: Result | Iterable[Result],
     path: str | Path,
@@ -45,11 +47,13 @@ def report(
 ) -> Path:
     """Writes results as one self-contained page: comparison, charts, operators, warnings, resolved inputs.
 
-    charts: further ones, after those of the results. Opens without network. Raises OSError; leaves no half of
-    a file.
+    charts: further ones, after those of the results. Opens without network. Raises FileError, an OSError;
+    leaves no half of a file.
     """
     shown = [results] if isinstance(results, Result) else list(results)
     comparison = Comparison(shown)
+    charts = list(charts)
+    check(charts, Sequence[Chart], "charts")
     drawn = [*charts_of(shown), *charts]
     plotly_js = need("plotly.offline", "plots").get_plotlyjs()
     parts = [

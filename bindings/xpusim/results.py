@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from xpusim.arguments import checked
+from xpusim.errors import FileError, config_error
 from xpusim.tables import Table, html_table
 
 if TYPE_CHECKING:
@@ -49,19 +51,25 @@ class Saved:
 
 
 def write_file(path: str | Path, text: str) -> Path:
-    """Writes under a temporary name and renames, so that an interrupted run leaves no half of a file."""
+    """Writes under a temporary name and renames, so that an interrupted run leaves no half of a file. Raises
+    FileError.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    name = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write(text)
         umask = os.umask(0)
         os.umask(umask)
         Path(name).chmod(0o666 & ~umask)
         Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+    except BaseException as error:
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise FileError(error.errno, f"cannot write: {error.strerror}", str(path)) from error
         raise
     return path
 
@@ -145,8 +153,11 @@ class Result:
         document["results"] = [self.data]
         return json.dumps(document, indent=2) + "\n"
 
+    @checked
     def save_trace(self, path: str | Path) -> Path:
-        """Writes a Chrome trace (ui.perfetto.dev opens it). Raises OSError; leaves no half of a file."""
+        """Writes a Chrome trace (ui.perfetto.dev opens it). Raises FileError, an OSError; leaves no half of a
+        file.
+        """
         return write_file(path, self._outcome.trace())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -194,9 +205,10 @@ class Comparison:
         "bound_by",
     )
 
+    @checked
     def __init__(self, results: Sequence[Result]) -> None:
-        if not results:
-            raise ValueError("nothing to compare: give at least one result")
+        if not len(results):
+            raise config_error("results", "nothing to compare", "give at least one result")
         self.results = tuple(results)
 
     @cached_property

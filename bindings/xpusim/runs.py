@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -11,6 +12,8 @@ from typing import Any, Literal
 
 from xpusim import _core
 from xpusim._library import need, open_library, overrides, text_of
+from xpusim.arguments import checked
+from xpusim.errors import ModelError, UnknownKeyError
 from xpusim.inputs import Chip, Model, Scenario, System
 from xpusim.results import Comparison, Result
 from xpusim.tables import Table
@@ -36,6 +39,7 @@ def reporting(progress: Progress, unit: str) -> Iterator[Callable[[int, int], No
             yield show
 
 
+@checked
 def simulate(
     workload: Scenario | str | Path,
     *,
@@ -77,11 +81,13 @@ def simulate(
     return Result(outcome, ", ".join(shown))
 
 
+@checked
 def compare(results: Sequence[Result]) -> Comparison:
     """Results side by side, ratios to the first."""
     return Comparison(results)
 
 
+@checked
 def op(
     chip: Chip | str,
     kind: str,
@@ -102,9 +108,18 @@ def op(
     return Result(handle.op(kind, words(shape), fidelity, eager, engines))
 
 
+@checked
 def lower_bound_s(chip: Chip | str, kind: str, **shape: Any) -> float:
     """Seconds that no schedule of the operator on one device can beat (docs/model.md#lower-bound)."""
-    return (Chip(chip) if isinstance(chip, str) else chip)._handle.lower_bound_s(kind, words(shape))
+    seconds = (Chip(chip) if isinstance(chip, str) else chip)._handle.lower_bound_s(kind, words(shape))
+    return _finite(seconds, kind)
+
+
+def _finite(number: float | None, what: str) -> float:
+    """Raises ModelError instead of giving a figure that is none."""
+    if number is None or not math.isfinite(number):
+        raise ModelError(f"the time of {what} is not a finite number")
+    return number
 
 
 def words(values: Mapping[str, Any]) -> list[str]:
@@ -148,6 +163,7 @@ class CollectiveTime:
         )
 
 
+@checked
 def collective(
     system: System | str,
     kind: str,
@@ -168,10 +184,12 @@ def collective(
     (docs/guide.md#one-collective). Raises ConfigError, InfeasibleError. Ctrl-C waits for the end of the call.
     """
     place = System(system) if isinstance(system, str) else system
-    message = f"{size} B" if isinstance(size, int) else size
+    message = size if isinstance(size, str) else f"{size} B"
     given = words({"ranks": ranks, "size": message, **parameters})
     text = open_library().collective(place.id, kind, given, list(beside), list(place.changes), fidelity)
-    return CollectiveTime(json.loads(text)["results"][0])
+    data = json.loads(text)["results"][0]
+    _finite(data["time_us"], kind)
+    return CollectiveTime(data)
 
 
 class Validation:
@@ -202,6 +220,7 @@ class Validation:
         return self.sets._repr_html_()
 
 
+@checked
 def validate(
     files: str | Path | Sequence[str | Path],
     *,
@@ -235,6 +254,7 @@ class Roofline:
         self._data = data  # the chip's, in SI base units
 
     @classmethod
+    @checked
     def of_result(cls, result: Result) -> Roofline:
         """That of the chip which a result ran on, with what was changed."""
         section = result.data["config"].partition("# chip\n")[2].partition("\n# op\n")[0]
@@ -252,13 +272,21 @@ class Roofline:
         """Data-sheet bandwidth of one die's HBM."""
         return float(self._data["hbm"]["bandwidth"])
 
+    @checked
     def ridge_flops_per_byte(self, dtype: str = "bf16") -> float:
         """The intensity from which on the matrix engines, not HBM, are the limit."""
-        return self.peaks_flops_per_s[dtype] / self.hbm_bytes_per_s
+        return self._peak(dtype) / self.hbm_bytes_per_s
 
+    @checked
     def flops_per_s(self, flops_per_byte: float, dtype: str = "bf16") -> float:
         """The highest rate at an intensity (FLOP per byte of HBM traffic)."""
-        return min(self.peaks_flops_per_s[dtype], flops_per_byte * self.hbm_bytes_per_s)
+        return min(self._peak(dtype), flops_per_byte * self.hbm_bytes_per_s)
+
+    def _peak(self, dtype: str) -> float:
+        if dtype not in self.peaks_flops_per_s:
+            known = ", ".join(self.peaks_flops_per_s)
+            raise UnknownKeyError([(self.name, 0, 0, "dtype", f"no matrix rate of '{dtype}'", known)])
+        return self.peaks_flops_per_s[dtype]
 
     def __repr__(self) -> str:
         peaks = ", ".join(f"{d} {p / 1e12:.4g} TFLOP/s" for d, p in self.peaks_flops_per_s.items())
@@ -280,6 +308,7 @@ def si_values(tree: Any) -> Any:
     return tree
 
 
+@checked
 def roofline(chip: Chip | str) -> Roofline:
     """The roofline of one device of a chip; xs.plot.roofline draws it with operators."""
     spec = Chip.load(chip) if isinstance(chip, str) else chip
