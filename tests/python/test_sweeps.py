@@ -14,6 +14,7 @@ import time
 import warnings
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -257,6 +258,12 @@ def test_no_member_of_a_row_may_be_of_another_type(decode: xs.Scenario) -> None:
             assert caches.flaw_of(json.dumps({k: v for k, v in row.items() if k != member}))
         for value in [*wrong, math.nan]:
             assert caches.flaw_of(json.dumps(row | {member: value})), (member, value)
+
+
+@pytest.mark.parametrize("name", xs.Scenario.available())
+def test_a_row_of_every_scenario_is_a_row(name: str) -> None:
+    [(key, row)] = sweeps.evaluate(replace(task_of(xs.Scenario(name)), keyed=True))
+    assert len(key) == 32 and "error" not in json.loads(row), row
 
 
 def test_what_is_no_segment_is_said(decode: xs.Scenario, tmp_path: Path) -> None:
