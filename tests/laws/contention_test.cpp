@@ -55,15 +55,16 @@ TEST(Uncontended, TileEqualsBoundForRowwiseOperators) {
   }
 }
 
-/// How much longer than the closed form a stream takes that HBM alone bounds, by a margin; below 0 where it
-/// is not so.
+/// How much longer than the closed form a stream takes, as it is played, that HBM alone bounds by a margin;
+/// below 0 where it is not so.
 double over_stream(const Operator& o, const ChipSpec& c) {
   const mapping::TileProgram p = best(o, c);
   ChipSpec wider = c;
   scale(wider.hbm.bandwidth, 1.25);
   const double once = bound_seconds(p, c);
   if (once / bound_seconds(p, wider) < 1.24 || mapping::block_count(p) < 20 * c.cores.count) return -1;
-  return tile_seconds(p, c) / once - 1;
+  const double launch = chip::launch_overhead(c, Launch::Kernel, o).count();
+  return (chip::Estimator(c, Fidelity::Tile, Launch::Kernel).time(o).total.count() - launch) / once - 1;
 }
 
 TEST(Stream, OnAShippedChipReachesTheBandwidthOfHbm) {
@@ -88,7 +89,8 @@ TEST(Stream, OnARandomChipNearlyReachesTheBandwidthOfHbm) {
     if (mapping::totals(best(o, c)).transactions <= kMostTransactions)
       worst.see(over_stream(o, c), text(o) + " | " + text(c));
   }
-  expect_at_most(worst, 0.25);  // where L2's writes are nearly as slow as HBM, the two take turns
+  EXPECT_GT(worst.value, -0.5) << "no stream is bound by HBM";
+  expect_at_most(worst, 0.27);  // where L2's writes are nearly as slow as HBM, the two take turns
 }
 
 }  // namespace

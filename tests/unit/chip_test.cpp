@@ -157,9 +157,15 @@ TEST(Execute, L2KeepsWhatFitsBetweenTwoPasses) {
   ChipSpec c = round_chip();
   Pipeline p{.load_cycles = 1, .iterations = 8, .bytes = 1 << 20, .tiles = 8, .passes = 2};
   c.l2.capacity = Bytes(8 << 20);
+  c.l2.held_fraction = 1;
   EXPECT_DOUBLE_EQ(chip::execute(p.program(), c, c.clock.max, Seconds(0)).hbm_bytes, 8 << 20);
   c.l2.capacity = Bytes(4 << 20);  // least recently used: a cyclic pass finds nothing
   EXPECT_DOUBLE_EQ(chip::execute(p.program(), c, c.clock.max, Seconds(0)).hbm_bytes, 16 << 20);
+  c.l2.capacity = Bytes(10 << 20);
+  c.l2.held_fraction = 0.6;  // each tile comes round after 8 of 10 MiB: half of it is still there
+  const double bytes = chip::execute(p.program(), c, c.clock.max, Seconds(0)).hbm_bytes;
+  EXPECT_GT(bytes, 8 << 20);
+  EXPECT_LT(bytes, 13 << 20);
   p.resident = true;
   EXPECT_EQ(chip::execute(p.program(), round_chip(), c.clock.max, Seconds(0)).hbm_bytes, 0);
 }
@@ -299,7 +305,7 @@ TEST(ClockUnderCap, LeavesVectorKernelsAlone) {
   ChipSpec c = round_chip();
   c.power.cap = Watts(101);
   const RowwiseShape o{.kind = RowwiseKind::RmsNorm, .rows = 1000, .cols = 1000};
-  EXPECT_EQ(chip::clock_under_cap(rowwise_program(o, c), c), c.clock.max);
+  EXPECT_EQ(chip::clock_under_cap(mapping::rowwise_program(o, c, 8), c), c.clock.max);
 }
 
 TEST(LaunchOverhead, IsTheGapBetweenKernelsAndTheStartOfOne) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "support/round_chip.h"
 #include "support/shipped.h"
 #include "xpusim/core/error.h"
@@ -77,16 +79,13 @@ TEST(GemmProgram, MulticastSparesL2) {
   EXPECT_DOUBLE_EQ(two.l2_read_bytes, 0.75 * one.l2_read_bytes);  // one operand of the two is shared
 }
 
-TEST(Candidates, ComeInAFixedOrderAndTheCheapestFirstOneWins) {
+TEST(Candidates, ComeInAFixedOrder) {
   const ChipSpec c = test::chip("h100_sxm");
   const Operator o = gemm(512, 512, 512);
   const std::vector<TileProgram> first = candidates(o, c), second = candidates(o, c);
   ASSERT_FALSE(first.empty());
   ASSERT_EQ(first.size(), second.size());
   for (std::size_t i = 0; i < first.size(); ++i) EXPECT_EQ(first[i].label, second[i].label);
-  EXPECT_EQ(best_program(o, c, [](const TileProgram&) { return 1.0; }).label, first.front().label);
-  double price = 0;
-  EXPECT_EQ(best_program(o, c, [&](const TileProgram&) { return price -= 1; }).label, first.back().label);
 }
 
 TEST(Candidates, ExistForEveryKindOnEveryShippedChip) {
@@ -233,27 +232,45 @@ TEST(AttentionProgram, SoftmaxThatDoesNotHideHoldsTheMatrixEngine) {
 
 TEST(GemmProgram, OfFewRowsIsComputedTransposedWhereThatPadsLess) {
   ChipSpec c = test::chip("h100_sxm");
-  const GemmShape few{.m = 16, .n = 4096, .k = 4096}, many{.m = 64, .n = 4096, .k = 4096};
-  EXPECT_EQ(gemm_grain(few, c).m, c.matrix.granularity.n);
-  EXPECT_EQ(gemm_grain(few, c).n, c.matrix.granularity.m);
-  EXPECT_EQ(gemm_grain(many, c).m, c.matrix.granularity.m);
-  c.matrix.granularity = {16, 16, Bytes(32)};
-  EXPECT_EQ(gemm_grain(few, c).m, 16);
+  const GemmShape few{.m = 16, .n = 4096, .k = 4096};
+  const auto matrix = [&](bool swapped, const GemmTiling& t) {
+    GemmTiling tiling = t;
+    tiling.swapped = swapped;
+    return totals(gemm_program(few, c, tiling)).busy_cycles[static_cast<std::size_t>(Engine::Matrix)];
+  };
+  EXPECT_LT(matrix(true, {16, 64, 1}), matrix(false, {64, 64, 1}));
+  EXPECT_EQ(gemm_grain(c, true).m, c.matrix.granularity.n);
+  EXPECT_EQ(gemm_grain(c, false).m, c.matrix.granularity.m);
 }
 
-TEST(RowwiseProgram, CutsEqualBlocksInWholeWaves) {
+TEST(RowwiseProgram, ComesInBlocksThatFitAndAreWorthATransfer) {
   for (const ChipSpec& c : test::chips())
     for (const std::int64_t rows : {1000, 4096, 50000}) {
       const RowwiseShape o{.kind = RowwiseKind::SwiGlu, .rows = rows, .cols = 8192};
-      EXPECT_EQ(block_count(rowwise_program(o, c)) % c.cores.count, 0) << c.id << " " << rows;
+      const Cost work = cost(o);
+      const double moved = work.input_bytes + work.weight_bytes + work.output_bytes;
+      const double room = d(c.vector.buffer.count()) * d(c.vector.units_per_core) / 2;
+      const std::vector<TileProgram> all = candidates({"swiglu", o, {}}, c);
+      EXPECT_GT(all.size(), 2) << c.id;
+      for (const TileProgram& p : all) {
+        EXPECT_LE(moved / d(block_count(p)), room) << c.id << " " << rows;
+        EXPECT_GE(moved / d(block_count(p)), 4096) << c.id << " " << rows;
+      }
     }
 }
 
-TEST(RowwiseProgram, FillsAllCores) {
-  for (const ChipSpec& c : test::chips()) {
-    const RowwiseShape o{.kind = RowwiseKind::RmsNorm, .rows = 4096, .cols = 8192};
-    EXPECT_GE(block_count(rowwise_program(o, c)), 4 * c.cores.count) << c.id;
-  }
+TEST(RowwiseProgram, OfMoreRoomOnlyHasMoreCuts) {
+  ChipSpec c = test::chip("h100_sxm");
+  const Operator o{"norm", RowwiseShape{.kind = RowwiseKind::RmsNorm, .rows = 64, .cols = 8192}, {}};
+  const auto cuts = [&] {
+    std::set<std::int64_t> blocks;
+    for (const TileProgram& p : candidates(o, c)) blocks.insert(block_count(p));
+    return blocks;
+  };
+  const auto before = cuts();
+  c.vector.buffer = c.vector.buffer * 4;
+  const auto after = cuts();
+  EXPECT_TRUE(std::includes(after.begin(), after.end(), before.begin(), before.end()));
 }
 
 }  // namespace

@@ -91,7 +91,8 @@ class Resources {
 
  private:
   static constexpr std::size_t kLanes = 4;  ///< resources summed at once: they fill vector registers
-  static constexpr std::size_t kMost = (kEngines + kMaxBuffers + kLanes - 1) / kLanes * kLanes;
+  static constexpr std::size_t kTurns = kEngines + kMaxBuffers;  ///< tiles in flight, as if they were slots
+  static constexpr std::size_t kMost = (kTurns + 1 + kLanes - 1) / kLanes * kLanes;
   using Cycles = std::array<double, kMost>;  ///< of each resource that is used, the primary engine first
 
   [[nodiscard]] Cycles cycles_of(const mapping::BlockShape& shape) const {
@@ -119,18 +120,23 @@ class Resources {
   static void add(const Step& s, const TileProgram& p, const ChipSpec& chip, Hertz clock, Cycles& cycles,
                   std::array<Bound, kMost>& bounds) {
     const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
+    const double busy = busy_cycles(s, clock);
     const auto slots = [&](std::size_t b) { return d(p.buffers[b].slots); };
-    cycles[static_cast<std::size_t>(s.engine)] += s.busy.count();
+    cycles[static_cast<std::size_t>(s.engine)] += busy;
+    if (s.in_turn) {
+      const double passing = s.kind == StepKind::Post ? chip.l2.latency.count() * clock.count() : 0;
+      cycles[kTurns] += (busy + passing) / d(p.in_flight);
+    }
     if (s.output.buffer != kNone) {
       const auto b = static_cast<std::size_t>(s.output.buffer);
-      cycles[kEngines + b] += (s.busy.count() + latency) / slots(b);
+      cycles[kEngines + b] += (busy + latency) / slots(b);
       if (s.output.accumulate) bounds[kEngines + b] = Bound::FillDrain;
       if (latency > chip.l2.latency.count() * clock.count()) bounds[kEngines + b] = Bound::Hbm;
     }
     for (const mapping::Input& in : s.inputs) {
       if (in.buffer == kNone || !in.release) continue;
       const auto b = static_cast<std::size_t>(in.buffer);
-      cycles[kEngines + b] += s.busy.count() / slots(b);
+      cycles[kEngines + b] += busy / slots(b);
     }
   }
 
@@ -186,15 +192,17 @@ Ends block_ends(const mapping::BlockShape& shape, const TileProgram& p, const Ch
   for (const mapping::Loop& loop : shape.loops()) {
     for (const Step& s : mapping::steps_of(p, p.bodies[loop.body])) {
       const double latency = s.kind == StepKind::Load ? latency_cycles(s, p, chip, clock) : 0;
+      const double busy = busy_cycles(s, clock);
       if (s.engine == p.primary) {
         started = true;
         e.drain = e.l2_writes = together = 0;
+        wait_for_others = false;
       } else if (!started) {
-        e.fill = std::max(e.fill, s.kind == StepKind::Load ? latency : 0) + s.busy.count();
+        e.fill = std::max(e.fill, s.kind == StepKind::Load ? latency : 0) + busy;
       } else {
         const L2Cycles l2 = l2_cycles(s, p, chip, clock, at_once);
-        e.drain += s.busy.count() + latency;
-        together += std::max(s.busy.count(), l2.read + l2.write) + latency;
+        e.drain += busy + latency;
+        together += std::max(busy, l2.read + l2.write) + latency;
         e.l2_writes += l2.write;
         wait_for_others |= s.kind == StepKind::Load;
       }
@@ -239,7 +247,8 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
   const double cores = d(chip.cores.count);
   const std::int64_t blocks = mapping::block_count(p);
   const Resources resources(p, chip, clock);
-  const double last_wave = d(blocks - (ceil_div(blocks, chip.cores.count) - 1) * chip.cores.count);
+  const std::int64_t used = std::min(p.cores, chip.cores.count);
+  const double last_wave = d(blocks - (ceil_div(blocks, used) - 1) * used);
   const Ends ends = block_ends(p.shapes.front(), p, chip, clock, last_wave);
   // A core that runs few blocks at a time does not hide how each begins and ends.
   const double around = ends.fill + ends.drain + p.block_start.count() * clock.count();
@@ -255,7 +264,7 @@ KernelTime bound(const TileProgram& p, const ChipSpec& chip, Hertz clock, Second
     least = std::min(least, cycles);
     if (cycles > most) most = cycles, longest = &shape;
   });
-  const double busiest = busiest_core(p, steady, least, most, blocks, chip.cores.count);
+  const double busiest = busiest_core(p, steady, least, most, blocks, used);
   const mapping::ProgramTotals all = mapping::totals(p);
   // What the last blocks write at their ends counts there.
   const double l2_write_cycles =

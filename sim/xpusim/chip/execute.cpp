@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <memory>
 
 #include "xpusim/chip/kernel.h"
@@ -88,7 +89,7 @@ class Compiler {
     t.engine = static_cast<std::uint8_t>(s.engine);
     t.kind = s.kind;
     t.is_primary = s.engine == p_.primary;
-    t.busy = std::llround(s.busy.count() * ticks_per_cycle_);
+    t.busy = std::llround(s.busy.count() * ticks_per_cycle_ + s.wait.count() * kTicksPerSecond);
     for (const Input& in : s.inputs)
       if (in.buffer != kNone) t.input[t.inputs++] = in;
     t.output = s.output.buffer;
@@ -99,9 +100,6 @@ class Compiler {
     return t;
   }
 
-  /// Share of a tile that its first fetch brings; what lay in L2 whole is fetched only once it was evicted.
-  static double first_fetch(const mapping::Operand& o) { return o.resident < 1 ? 1 - o.resident : 1; }
-
   TimedAccess timed(const Access& a) const {
     const mapping::Operand& o = p_.operands[static_cast<std::size_t>(a.operand)];
     TimedAccess t;
@@ -110,7 +108,7 @@ class Compiler {
     t.tag_offset = static_cast<Time>(a.tag_offset);
     t.bytes = a.bytes;
     t.l2_bytes = a.bytes * a.l2_share;
-    t.hbm_bytes = a.bytes * (o.write ? o.hbm_share : first_fetch(o));
+    t.hbm_bytes = a.bytes * (o.write ? o.hbm_share : 1);
     t.l2 = std::llround(t.l2_bytes * (o.write ? l2_write_ticks_per_byte_ : l2_read_ticks_per_byte_));
     t.hbm = std::llround(t.hbm_bytes * hbm_ticks_per_byte_);
     return t;
@@ -140,13 +138,14 @@ enum class Cause : std::uint8_t { Own, Vector, Feed, L2, Hbm, Drain };
 class Memory {
  public:
   Memory(const TileProgram& p, const ChipSpec& chip)
-      : capacity_(static_cast<double>(chip.l2.capacity.count())),
+      : l2_(chip.l2),
         l2_latency_(to_ticks(chip.l2.latency).count()),
         miss_latency_(std::max<Time>(0, to_ticks(chip.hbm.latency).count() - l2_latency_)) {
     for (std::size_t i = 0; i < p.operands.size(); ++i) {
-      resident_[i] = p.operands[i].resident == 1;
+      resident_[i] = p.operands[i].resident;
       if (p.operands[i].tiles > 0 && !p.operands[i].write)
-        lines_[i].assign(static_cast<std::size_t>(p.operands[i].tiles), Line{0, resident_[i] ? 0 : kAbsent});
+        lines_[i].assign(static_cast<std::size_t>(p.operands[i].tiles),
+                         Line{0, resident_[i] == 1 ? 0 : kUnread, resident_[i]});
     }
   }
 
@@ -190,35 +189,41 @@ class Memory {
   [[nodiscard]] Time l2_busy() const { return std::max(l2_reads_.busy(), l2_writes_.busy()); }
 
  private:
-  static constexpr double kAbsent = -1;
+  static constexpr double kUnread = -1;  ///< a share of it is there, and stays
   struct Line {
     Time ready;
-    double used;  ///< bytes fetched into L2 until it was last used; what has been fetched since is its age
+    double used;   ///< bytes fetched into L2 until it was last used; what has been fetched since is its age
+    double share;  ///< of the tile, that was there then
   };
 
   Time arrival_in_l2(const TimedAccess& a, std::int64_t tag, Time now) {
     const auto operand = static_cast<std::size_t>(a.operand);
     std::vector<Line>& lines = lines_[operand];
-    if (lines.empty()) return resident_[operand] ? now : fetch(a, now);
+    if (lines.empty()) return resident_[operand] == 1 ? now : fetch(a, 1 - resident_[operand], now);
     Line& line = lines[static_cast<std::size_t>(tag)];
-    if (line.used < 0 || filled_ - line.used > capacity_) {
-      line.ready = fetch(a, now);
-      filled_ += a.bytes;
+    const double held = line.used == kUnread ? 1 : held_share(filled_ - line.used, l2_);
+    const double missing = 1 - line.share * held;
+    if (missing > 0) {
+      line.ready = fetch(a, missing, now);
+      filled_ += a.bytes * missing;
     }
     line.used = filled_;
+    line.share = 1;
     return line.ready;  // possibly on its way for another core
   }
 
-  Time fetch(const TimedAccess& a, Time now) {
-    hbm_bytes_ += a.hbm_bytes;
-    return hbm_.reserve(now, a.hbm, now) + miss_latency_;
+  /// Brings a share of a tile.
+  Time fetch(const TimedAccess& a, double share, Time now) {
+    hbm_bytes_ += a.hbm_bytes * share;
+    const Time duration = share == 1 ? a.hbm : std::llround(static_cast<double>(a.hbm) * share);
+    return hbm_.reserve(now, duration, now) + miss_latency_;
   }
 
-  double capacity_;
+  L2Spec l2_;
   Time l2_latency_, miss_latency_;
   des::Timeline l2_reads_, l2_writes_, hbm_;
   std::array<std::vector<Line>, kMaxOperands> lines_;
-  std::array<bool, kMaxOperands> resident_{};
+  std::array<double, kMaxOperands> resident_{};
   double filled_ = 0;
   double hbm_bytes_ = 0, hbm_write_bytes_ = 0, l2_bytes_ = 0;
 };
@@ -232,6 +237,7 @@ struct Die {
   std::int64_t resident_blocks;
   Time block_start;
   std::int64_t next_block = 0;
+  Time deadline = std::numeric_limits<Time>::max();
   std::vector<result::Span>* spans = nullptr;  ///< of core 0
 };
 
@@ -246,7 +252,7 @@ class Core : public des::Actor {
 
   Time turn(Time now) override {
     for (;;) {
-      if (!shape_ && !fetch_block(now)) return kIdle;
+      if (end_ > die_.deadline || (!shape_ && !fetch_block(now))) return kIdle;
       const TimedStep& step = shape_->steps[loop().first_step + step_];
       const Start start = earliest(step);
       if (step.kind == StepKind::Load && start.time > now) return start.time;
@@ -464,6 +470,12 @@ Breakdown average(const std::vector<std::unique_ptr<Core>>& cores, Time end, con
 
 KernelTime execute(const TileProgram& p, const ChipSpec& chip, Hertz clock, Seconds overhead,
                    bool with_spans) {
+  return *execute_within(Seconds(std::numeric_limits<double>::infinity()), p, chip, clock, overhead,
+                         with_spans);
+}
+
+std::optional<KernelTime> execute_within(Seconds limit, const TileProgram& p, const ChipSpec& chip,
+                                         Hertz clock, Seconds overhead, bool with_spans) {
   check_invariant(p.buffers.size() <= kMaxBuffers && p.operands.size() <= kMaxOperands, "program too wide");
   const Compiler compiler(p, chip, clock);
   std::vector<TimedShape> shapes;
@@ -477,16 +489,19 @@ KernelTime execute(const TileProgram& p, const ChipSpec& chip, Hertz clock, Seco
           std::clamp<std::int64_t>(p.resident_blocks, 1, kMaxSlots),
           to_ticks(p.block_start).count()};
   if (with_spans) die.spans = &t.spans;
+  const double ticks = (limit - overhead).count() * kTicksPerSecond;
+  if (ticks < 9e18) die.deadline = static_cast<Time>(ticks);
   std::vector<std::unique_ptr<Core>> cores;
   std::vector<des::Actor*> actors;
   for (std::int64_t i = 0; i < chip.cores.count; ++i) {
     cores.push_back(std::make_unique<Core>(die, with_spans && i == 0));
-    actors.push_back(cores.back().get());
+    if (i < p.cores) actors.push_back(cores.back().get());
   }
   des::run(actors);
 
   Time end = 0;
   for (const auto& core : cores) end = std::max(end, core->end());
+  if (end > die.deadline) return std::nullopt;
   const mapping::ProgramTotals all = mapping::totals(p);
   t.clock = clock;
   t.flops = all.flops;

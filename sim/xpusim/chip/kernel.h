@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,12 +49,27 @@ struct KernelTime {
 /// `with_spans` records the engines of core 0.
 [[nodiscard]] KernelTime execute(const mapping::TileProgram&, const ChipSpec&, Hertz clock, Seconds overhead,
                                  bool with_spans = false);
+/// The same, given up as soon as the program is seen to take longer than `limit`.
+[[nodiscard]] std::optional<KernelTime> execute_within(Seconds limit, const mapping::TileProgram&,
+                                                       const ChipSpec&, Hertz clock, Seconds overhead,
+                                                       bool with_spans = false);
 
 /// The highest clock at which the program stays below the power cap (see PowerSpec).
 [[nodiscard]] Hertz clock_under_cap(const mapping::TileProgram&, const ChipSpec&);
 
 /// HBM bandwidth that a program's streams reach.
 [[nodiscard]] BytesPerSecond achieved_hbm(const mapping::TileProgram&, const ChipSpec&);
+
+/// A program, and what the closed form says of it at the clock that the power cap leaves it.
+struct Choice {
+  mapping::TileProgram program;
+  Hertz clock;
+  Seconds time;   ///< without the launch in front
+  Seconds cores;  ///< part of it that cores would take if HBM kept up with them
+};
+/// The programs of an operator whose closed form is within `slack` of the fastest one's, the most promising
+/// first; without slack the fastest one, or one that is as fast but for 0.09 %, is the first.
+[[nodiscard]] std::vector<Choice> choose(const Operator&, const ChipSpec&, double slack);
 
 [[nodiscard]] Seconds launch_overhead(const ChipSpec&, Launch, const Operator&);
 

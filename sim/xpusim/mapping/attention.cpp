@@ -23,16 +23,15 @@ struct Picks {
 Picks picks_of(const AttentionShape& a, const ChipSpec& chip) {
   const double all = keys_of_rows(a, d(a.q_len));
   const double row = d(a.head_dim + (a.latent ? 0 : a.value_extent())) * size_of(a.kv_dtype);
-  const bool fresh =
-      a.q_len == a.kv_len && d(a.batch * a.kv_heads * a.kv_len) * row <= d(chip.l2.capacity.count()) / 2;
-  return {all / d(a.q_len) / d(one_token(a).kv_len), fresh ? 1 : 1 - keys_read(a) / all};
+  const bool fresh = a.q_len == a.kv_len;
+  const double held = fresh ? held_share(d(a.batch * a.kv_heads * a.kv_len) * row, chip.l2) : 0;
+  return {all / d(a.q_len) / d(one_token(a).kv_len), std::max(held, 1 - keys_read(a) / all)};
 }
 
 /// Does the decode kernel run?
 bool decodes(const AttentionShape& a, const AttentionTiling& t) { return a.decodes() || t.drafts; }
-/// Query heads that stand under each other in a block.
-std::int64_t heads_of_block(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
-  return decodes(a, t) ? packed_heads(a, chip) : 1;
+HeadPacks packs_of(const AttentionShape& a, const ChipSpec& chip, const AttentionTiling& t) {
+  return head_packs(a, chip, decodes(a, t));
 }
 
 /// Extents of a tiling on a chip, padding included.
@@ -55,7 +54,7 @@ Geometry geometry(const AttentionShape& a, const ChipSpec& chip, const Attention
   g.fed = chip.operand_feed.a_capacity.count() > 0 && chip.operand_feed.b_capacity.count() > 0;
   g.kv_tiles_per_block = ceil_div(ceil_div(a.seen_keys(), t.kv), t.splits);
   g.kv_tiles = g.kv_tiles_per_block * t.splits;
-  g.rows = d(round_up(std::min(t.q, a.q_len * heads_of_block(a, chip, t)), t.swapped ? grain.n : grain.m));
+  g.rows = d(round_up(std::min(t.q, a.q_len * packs_of(a, chip, t).heads), t.swapped ? grain.n : grain.m));
   g.columns = d(round_up(std::min(t.kv, a.seen_keys()), t.swapped ? grain.m : grain.n));
   g.keys = t.swapped ? d(round_up(std::min(t.kv, a.seen_keys()), grain.n)) : g.columns;
   g.head_dim = d(a.head_dim);
@@ -92,15 +91,15 @@ class AttentionTemplate {
     declare_buffers();
     b_.program.resident_blocks = chip.attention.resident_blocks;
     b_.program.block_start = block_start();
+    b_.program.in_flight = preload_ + 1;
     if (picks_) b_.program.hbm_fraction = chip.moe.gather_fraction;
   }
 
   TileProgram write() {
-    const std::int64_t packed = heads_of_block(a_, chip_, t_);
-    const std::int64_t heads = a_.batch * a_.heads / packed;
-    const std::int64_t rows = a_.q_len * packed;
-    const std::int64_t q_tiles = ceil_div(rows, t_.q);
-    const double tile_rows = d(rows) / d(q_tiles);
+    const HeadPacks packs = packs_of(a_, chip_, t_);
+    const std::int64_t heads = a_.batch * a_.kv_heads * packs.parts;  // blocks of rows, packed as they are
+    const std::int64_t q_tiles = ceil_div(a_.q_len * packs.heads, t_.q);
+    const double tile_rows = d(a_.q_len) * d(a_.heads / a_.kv_heads) / d(packs.parts * q_tiles);
     // The decode kernel takes all keys for all rows: only the last few are masked.
     const bool triangular = a_.causal && a_.q_len > 1 && !t_.drafts;
     key_gradient_bytes_ =
@@ -124,7 +123,7 @@ class AttentionTemplate {
     r.value_parts = t_.value_parts;
     r.k_tiles = g_.kv_tiles;
     r.k_tiles_per_split = g_.kv_tiles_per_block;
-    r.heads_per_kv = a_.heads / a_.kv_heads / packed;
+    r.heads_per_kv = packs.parts;
     const auto operand = [this](std::int8_t i) -> const Operand& {
       return b_.program.operands[static_cast<std::size_t>(i)];
     };
@@ -141,11 +140,11 @@ class AttentionTemplate {
     return g_.k_tile_bytes + g_.v_tile_bytes * d(t_.value_parts);
   }
 
-  /// Heads that run side by side: as many as keep their keys and values in half of L2, but all cores busy.
+  /// Heads that run side by side: as many as L2 holds the keys and values of, but all cores busy.
   [[nodiscard]] std::int64_t heads_at_once(std::int64_t heads, std::int64_t blocks) const {
     const double bytes =
         d(g_.kv_tiles) * all_kv_tile_bytes() * d(a_.kv_heads) / d(a_.heads);  // of one query head
-    const auto fit = static_cast<std::int64_t>(d(chip_.l2.capacity.count()) / 2 / bytes);
+    const auto fit = static_cast<std::int64_t>(d(chip_.l2.capacity.count()) * chip_.l2.held_fraction / bytes);
     const std::int64_t busy = ceil_div(2 * chip_.cores.count * heads, blocks);
     return std::clamp(fit, std::min(busy, heads), heads);
   }
@@ -182,14 +181,13 @@ class AttentionTemplate {
   void declare_operands() {
     const std::int64_t tiles = g_.kv_tiles * a_.batch * a_.kv_heads;
     const bool fresh = a_.q_len == a_.kv_len;  // keys just written, not from a cache
-    const bool resident = fresh && d(tiles) * all_kv_tile_bytes() <= d(chip_.l2.capacity.count()) / 2;
-    const double in_l2 = picks_ ? picks_->resident : resident ? 1.0 : 0.0;
+    const double held = fresh ? held_share(d(tiles) * all_kv_tile_bytes(), chip_.l2) : 0;
+    const double in_l2 = picks_ ? picks_->resident : held;
     k_ = b_.operand({"K", tiles, g_.k_tile_bytes, in_l2});
     v_ = b_.operand({"V", tiles * t_.value_parts, g_.v_tile_bytes, in_l2});
-    const double l2 = d(chip_.l2.capacity.count());
-    q_ = b_.operand({.name = "Q", .resident = query_bytes() <= l2 / 2 ? 1.0 : 0.0});
-    o_ = b_.operand(
-        {.name = "O", .write = true, .hbm_share = query_bytes() + output_bytes() > l2 ? 1.0 : 0.0});
+    q_ = b_.operand({.name = "Q", .resident = held_share(query_bytes(), chip_.l2)});
+    const double kept = held_share(query_bytes() + output_bytes(), chip_.l2);
+    o_ = b_.operand({.name = "O", .write = true, .hbm_share = 1 - kept});
     // Tiles that live only inside the kernel: L2 carries them, HBM never sees them.
     put_ = b_.operand({.name = "tiles into L2", .write = true, .hbm_share = 0});
     get_ = b_.operand({.name = "tiles from L2", .resident = 1});
@@ -317,8 +315,10 @@ class AttentionTemplate {
     b_.step(
         product(extent, g_.columns, {Input{keys_}, Input{query_, false}}, {scores_}, 0, exposed_softmax()));
     b_.program.steps.back().flops = b_.program.steps.back().flops * (1 / d(t_.value_parts));  // once counts
-    if (g_.through_l2)
-      pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.keys * 4, scores_, passed_scores_);
+    in_turn();
+    if (!g_.through_l2) return;
+    pass(Engine::Store, chip_.store.rate.count(), g_.rows * g_.keys * 4, scores_, passed_scores_);
+    in_turn();
   }
 
   [[nodiscard]] double softmax_cycles() const {
@@ -335,13 +335,19 @@ class AttentionTemplate {
     const double cycles = softmax_cycles();
     if (!g_.through_l2) {
       b_.step(compute(Engine::Vector, cycles, {Input{scores_}}, {probabilities_}));
+      in_turn();
       return;
     }
     take(elements * 4, passed_scores_);
+    in_turn();
     b_.step(compute(Engine::Vector, cycles, {Input{taken_}}, {probabilities_}));
+    in_turn();
     pass(Engine::VectorOut, chip_.vector.write_port.count() * units(), elements * g_.element, probabilities_,
          passed_probabilities_);
+    in_turn();
   }
+  /// The last step is one of those that a tile of scores passes before its place can be taken by another.
+  void in_turn() { b_.program.steps.back().in_turn = true; }
 
   /// O += P V; backward: dV, dQ and dK.
   void values() {
@@ -356,9 +362,11 @@ class AttentionTemplate {
       const double bytes = g_.rows * g_.keys * g_.element;
       b_.step(product(extent, g_.keys, {Input{values_}, Input{passed_probabilities_}}, {output_},
                       bytes / chip_.copy_in.port.count()));
+      in_turn();
       pass(Engine::Store, chip_.store.rate.count(), sums, output_, passed_output_);
     } else {
       b_.step(product(extent, g_.keys, {Input{values_}, Input{probabilities_}}, {output_, true}));
+      in_turn();
     }
     if (g_.backward) pass(Engine::Store, chip_.store.rate.count(), sums, kNone, kNone);  // dQ is summed in L2
   }
@@ -386,7 +394,7 @@ class AttentionTemplate {
       return;
     }
     pass(writer, port, elements * 4, probabilities_, merge_);
-    b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{merge_}}, {synchronised_}));
+    b_.step(synchronise(chip_, {merge_}, {synchronised_}));
     b_.step(load(Engine::VectorIn, elements * 4 / (chip_.vector.read_port.count() * units()), merged_,
                  {Access{get_, elements * 4}}, Input{synchronised_}));
     b_.step(
@@ -437,10 +445,11 @@ class AttentionTemplate {
 
 }  // namespace
 
-std::int64_t packed_heads(const AttentionShape& a, const ChipSpec& chip) {
+HeadPacks head_packs(const AttentionShape& a, const ChipSpec& chip, bool by_decode_kernel) {
   const std::int64_t group = a.heads / a.kv_heads;
-  const bool decodes = a.decodes() || a.drafts();
-  return decodes && (a.latent || group <= chip.attention.packed_heads) ? group : 1;
+  if (!by_decode_kernel) return {1, group};
+  const std::int64_t parts = a.latent ? 1 : ceil_div(group, chip.attention.packed_heads);
+  return {ceil_div(group, parts), parts};
 }
 
 AttentionShape one_token(const AttentionShape& a) {

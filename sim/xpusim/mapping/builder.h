@@ -32,10 +32,22 @@ class Builder {
 
 inline Step load(Engine engine, double port_cycles, std::int8_t into, std::array<Access, 2> accesses,
                  Input after = {}) {
-  return {engine, StepKind::Load, Cycles(port_cycles), {after}, {into}, accesses, Flops(0)};
+  Step s{.engine = engine,
+         .kind = StepKind::Load,
+         .busy = Cycles(port_cycles),
+         .inputs = {after},
+         .output = {into}};
+  s.accesses = accesses;
+  return s;
 }
 inline Step post(Engine engine, double port_cycles, Input from, std::int8_t into, const Access& access) {
-  return {engine, StepKind::Post, Cycles(port_cycles), {from}, {into}, {access}, Flops(0)};
+  Step s{.engine = engine,
+         .kind = StepKind::Post,
+         .busy = Cycles(port_cycles),
+         .inputs = {from},
+         .output = {into}};
+  s.accesses = {access};
+  return s;
 }
 /// Cycles of one core's vector units for so many ordinary and special operations.
 inline double vector_cycles(const VectorSpec& v, double ops, double special) {
@@ -45,12 +57,17 @@ inline double vector_cycles(const VectorSpec& v, double ops, double special) {
   return v.special_pipeline == SpecialPipeline::Own ? std::max(ordinary, functions) : ordinary + functions;
 }
 
-/// Cycles of one synchronisation between the blocks of a kernel.
-inline double sync_cycles(const ChipSpec& c) { return c.overheads.block_sync.count() * c.clock.max.count(); }
-
 inline Step compute(Engine engine, double cycles, std::array<Input, 3> inputs, Output output,
                     Flops flops = Flops(0)) {
-  return {engine, StepKind::Compute, Cycles(cycles), inputs, output, {}, flops};
+  Step s{.engine = engine, .busy = Cycles(cycles), .inputs = inputs, .output = output};
+  s.flops = flops;
+  return s;
+}
+/// The blocks of a kernel wait for each other.
+inline Step synchronise(const ChipSpec& c, Input met, Output synchronised) {
+  Step s{.engine = Engine::VectorIn, .inputs = {met}, .output = synchronised};
+  s.wait = c.overheads.block_sync;
+  return s;
 }
 
 }  // namespace xpusim::mapping

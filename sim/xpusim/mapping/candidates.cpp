@@ -32,11 +32,11 @@ std::vector<std::int64_t> extents(std::int64_t grain, std::int64_t extent, TileS
   return list;
 }
 
-std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
-  const Grain grain = gemm_grain(g, chip);
+/// Operands may change places: a product of few rows is computed transposed where that pads less.
+void add_gemm_tilings(const GemmShape& g, const ChipSpec& chip, bool swapped, std::vector<GemmTiling>& list) {
+  const Grain grain = gemm_grain(chip, swapped);
   const std::vector<std::int64_t> rows = extents(grain.m, g.m, chip.matrix.tile_shapes);
   const std::vector<std::int64_t> columns = extents(grain.n, g.n, chip.matrix.tile_shapes);
-  std::vector<GemmTiling> list;
   for (const std::int64_t m : rows) {
     for (const std::int64_t n : columns) {
       const std::int64_t blocks = ceil_div(g.m, m) * ceil_div(g.n, n) * g.batch;
@@ -44,13 +44,22 @@ std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
       constexpr std::int64_t kMostWaves = 64, kLarge = 128;
       const bool is_small = m < kLarge && n < kLarge && (m < rows.back() || n < columns.back());
       if (blocks > kMostWaves * chip.cores.count && is_small) continue;
-      list.push_back({m, n, 1});
+      list.push_back({m, n, 1, swapped});
       // Splitting pays only where blocks are too few for the cores, and each split keeps a deep enough
       // product.
       for (const std::int64_t split : {2, 3, 4, 6, 8, 12, 16})
-        if (blocks * split <= 2 * chip.cores.count && g.k / split >= 256) list.push_back({m, n, split});
+        if (blocks * split <= 2 * chip.cores.count && g.k / split >= 256)
+          list.push_back({m, n, split, swapped});
     }
   }
+}
+
+std::vector<GemmTiling> gemm_tilings(const GemmShape& g, const ChipSpec& chip) {
+  constexpr std::int64_t kFewRows = 256;  // of more rows, little is padding
+  std::vector<GemmTiling> list;
+  add_gemm_tilings(g, chip, false, list);
+  const MatrixGranularity& grain = chip.matrix.granularity;
+  if (grain.n < grain.m && g.m <= kFewRows) add_gemm_tilings(g, chip, true, list);
   return list;
 }
 
@@ -64,8 +73,9 @@ std::vector<GemmTiling> grouped_gemm_tilings(const GroupedGemmShape& g, const Ch
   const GemmShape busiest = busiest_product(g);
   std::vector<GemmTiling> list = gemm_tilings(busiest, chip);
   if (g.groups == 1) return list;
-  const std::int64_t columns = std::min(kGroupedColumns, round_up(g.n, gemm_grain(busiest, chip).n));
-  std::erase_if(list, [&](const GemmTiling& t) { return t.split_k > 1 || t.n < columns; });
+  std::erase_if(list, [&](const GemmTiling& t) {
+    return t.split_k > 1 || t.n < std::min(kGroupedColumns, round_up(g.n, gemm_grain(chip, t.swapped).n));
+  });
   return list;
 }
 
@@ -95,22 +105,22 @@ std::vector<std::int64_t> row_tiles(const AttentionShape& a, const ChipSpec& chi
 void add_attention_tilings(const AttentionShape& a, const ChipSpec& chip, AttentionTiling kind,
                            std::vector<AttentionTiling>& list) {
   const bool drafts = kind.drafts, decodes = a.decodes() || drafts;
-  const std::int64_t packed = decodes ? packed_heads(a, chip) : 1;
-  const std::int64_t heads = a.batch * a.heads / packed;
+  const HeadPacks packs = head_packs(a, chip, decodes);
+  const std::int64_t packed = packs.heads;
+  const std::int64_t heads = a.batch * a.kv_heads * packs.parts;
   // Drafts may be split as one token is: as many times its blocks then take as many times its waves.
   const std::int64_t rows = drafts ? packed : a.q_len * packed;
   for (const std::int64_t q : row_tiles(a, chip, drafts)) {
+    const bool wide = a.head_dim + a.value_extent() > 2 * 128;  // fewer keys at a time only of heads so wide
     for (const std::int64_t kv : {32, 64, 128, 256}) {
+      if (kv == 32 && !wide) continue;
       kind.q = q;
-      kind.kv = 64;
       kind.splits = 1;
-      if (kv == 32 && !misfit(a, chip, kind)) continue;  // only where heads are too wide for more
       kind.kv = kv;
       list.push_back(kind);
       const std::int64_t blocks = heads * ceil_div(rows, q) * kind.value_parts;
-      const bool can_split = decodes || !a.causal;
       for (std::int64_t split = 2;
-           can_split && blocks * split <= 4 * chip.cores.count && a.seen_keys() / split >= kv; split *= 2) {
+           decodes && blocks * split <= 4 * chip.cores.count && a.seen_keys() / split >= kv; split *= 2) {
         kind.splits = split;
         list.push_back(kind);
       }
@@ -126,20 +136,16 @@ void add_kernels(const AttentionShape& a, const ChipSpec& chip, AttentionTiling 
   if (a.drafts()) add_attention_tilings(a, chip, kind, list);
 }
 
-/// Where no tile holds the sums of whole values: products swapped, so that few rows are padded less, or
+/// Where tiles may not hold the sums of whole values: products swapped, so that few rows are padded less, or
 /// blocks that share the columns of the values.
 std::vector<AttentionTiling> attention_tilings(const AttentionShape& a, const ChipSpec& chip) {
-  constexpr std::int64_t kMostParts = 8;
-  const auto fits = [&](const AttentionTiling& t) { return !misfit(a, chip, t); };
+  constexpr std::int64_t kMostParts = 8, kWideValues = 256;
   std::vector<AttentionTiling> list;
   add_kernels(a, chip, {}, list);
-  if (a.pass == Pass::Backward || std::any_of(list.begin(), list.end(), fits)) return list;
-  std::vector<AttentionTiling> others;
-  if (chip.matrix.granularity.n < chip.matrix.granularity.m) add_kernels(a, chip, {.swapped = true}, others);
-  for (std::int64_t parts = 2; parts <= kMostParts; parts *= 2) {
-    add_kernels(a, chip, {.value_parts = parts}, others);
-    if (std::any_of(others.begin(), others.end(), fits)) return others;
-  }
+  if (a.pass == Pass::Backward || a.value_extent() <= kWideValues) return list;
+  if (chip.matrix.granularity.n < chip.matrix.granularity.m) add_kernels(a, chip, {.swapped = true}, list);
+  for (std::int64_t parts = 2; parts <= kMostParts; parts *= 2)
+    add_kernels(a, chip, {.value_parts = parts}, list);
   return list;
 }
 
@@ -156,24 +162,36 @@ std::vector<ScanTiling> scan_tilings(const LinearScanShape& o) {
   return list;
 }
 
+/// Numbers of blocks that a row-wise kernel may be cut into: whole waves, so that no core idles while a few
+/// others take one more block, of blocks that fit a core's buffer and are worth a transfer of their own.
+std::vector<std::int64_t> rowwise_cuts(const RowwiseShape& r, const ChipSpec& chip) {
+  const RowwiseCuts all = cuts_of(r, chip);
+  if (all.most == 1) return {1};
+  std::vector<std::int64_t> list;
+  for (std::int64_t waves = 1; waves * chip.cores.count < all.most;
+       waves += std::max<std::int64_t>(1, waves / 3))
+    if (waves * chip.cores.count >= all.fewest) list.push_back(waves * chip.cores.count);
+  list.push_back(all.most);
+  return list;
+}
+
 /// Visits the programs of the tilings that fit. Where none does, says why the first, smallest one does not.
-template <class Shape, class Tiling, class Make, class Visit>
+template <class Shape, class Tiling, class Make>
 void visit_fitting(const Shape& shape, const ChipSpec& chip, const std::vector<Tiling>& tilings,
-                   const Make& make, const Visit& visit) {
+                   const Make& make, Visitor& visitor) {
   bool any = false;
   for (const Tiling& t : tilings) {
     if (misfit(shape, chip, t)) continue;
-    visit(make(shape, chip, t));
     any = true;
+    if (visitor.may_win(least_cycles(shape, chip, t))) visitor.see(make(shape, chip, t));
   }
   if (!any) static_cast<void>(make(shape, chip, tilings.front()));
 }
 
 /// Every program worth trying, kind by kind.
-template <class Visit>
 struct Candidates {
   const ChipSpec& chip;
-  const Visit& visit;
+  Visitor& visit;
 
   void operator()(const GemmShape& g) const {
     visit_fitting(g, chip, gemm_tilings(g, chip), gemm_program, visit);
@@ -188,16 +206,17 @@ struct Candidates {
   void operator()(const LinearScanShape& o) const {
     visit_fitting(o, chip, scan_tilings(o), linear_scan_program, visit);
   }
-  void operator()(const RowwiseShape& r) const { visit(rowwise_program(r, chip)); }
+  void operator()(const RowwiseShape& r) const {
+    for (const std::int64_t blocks : rowwise_cuts(r, chip)) visit.see(rowwise_program(r, chip, blocks));
+  }
   void operator()(const CollectiveShape&) const { throw ModelError("a collective has no program on a chip"); }
 };
 
-template <class Visit>
-void visit_candidates(const Operator& o, const ChipSpec& chip, const Visit& visit) {
-  std::visit(Candidates<Visit>{chip, visit}, o.work);
-}
-
 }  // namespace
+
+void visit_candidates(const Operator& o, const ChipSpec& chip, Visitor& visitor) {
+  std::visit(Candidates{chip, visitor}, o.work);
+}
 
 std::string describe_misfit(const ChipSpec& chip, std::int64_t rows, std::int64_t columns, const Misfit& m) {
   return fmt::format("{}: tile {}x{} needs {} B of {}, {} B more than its {} B; take a smaller tile", chip.id,
@@ -205,23 +224,12 @@ std::string describe_misfit(const ChipSpec& chip, std::int64_t rows, std::int64_
 }
 
 std::vector<TileProgram> candidates(const Operator& o, const ChipSpec& chip) {
-  std::vector<TileProgram> list;
-  visit_candidates(o, chip, [&](TileProgram p) { list.push_back(std::move(p)); });
-  return list;
-}
-
-TileProgram best_program(const Operator& o, const ChipSpec& chip, const ProgramCost& cost) {
-  TileProgram best;
-  double best_cost = 0;
-  bool any = false;
-  visit_candidates(o, chip, [&](TileProgram p) {
-    const double c = cost(p);
-    if (any && c >= best_cost) return;
-    best = std::move(p);
-    best_cost = c;
-    any = true;
-  });
-  return best;
+  struct Collect : Visitor {
+    std::vector<TileProgram> list;
+    void see(TileProgram p) override { list.push_back(std::move(p)); }
+  } collect;
+  visit_candidates(o, chip, collect);
+  return std::move(collect.list);
 }
 
 }  // namespace xpusim::mapping

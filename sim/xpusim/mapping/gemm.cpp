@@ -24,21 +24,14 @@ double staged_b_size(const GemmShape& g, const ChipSpec& chip) {
 }
 /// Bytes of an operand's element inside the core: scales have places of their own.
 double operand_size(const GemmShape& g) { return bare_size_of(g.dtype); }
-/// Share of data that L2 still holds when it is used again, after `footprint` bytes of it and others passed.
-double still_held(double footprint, const L2Spec& l2) {
-  const double filled = footprint / d(l2.capacity.count());
-  if (filled <= l2.held_fraction) return 1;
-  return std::max(0.0, (1 - filled) / (1 - l2.held_fraction));
-}
 bool needs_feed(const ChipSpec& c) {
   return c.operand_feed.a_capacity.count() > 0 && c.operand_feed.b_capacity.count() > 0;
 }
 }  // namespace
 
-Grain gemm_grain(const GemmShape& g, const ChipSpec& chip) {
+Grain gemm_grain(const ChipSpec& chip, bool swapped) {
   const MatrixGranularity& grain = chip.matrix.granularity;
-  if (g.m < grain.m && grain.n < grain.m) return {grain.n, grain.m};
-  return {grain.m, grain.n};
+  return swapped ? Grain{grain.n, grain.m} : Grain{grain.m, grain.n};
 }
 
 namespace {
@@ -55,14 +48,21 @@ double operand_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling&
   return std::min(depth(chip.operand_feed.a_capacity, t.m), depth(chip.operand_feed.b_capacity, t.n));
 }
 
-/// Depth of a staging block: as deep as leaves four stages, so that copies, feeds and products overlap.
+/// Bytes of a staging block of a tile, for each element of its depth along k.
+double stage_bytes_per_k(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
+  return d(t.m) * a_size(g) + d(t.n) * staged_b_size(g, chip);
+}
+
+/// Depth of a staging block: a line of memory from each row, as the kernels of libraries have it, or less
+/// where two blocks would not fit. More room holds more blocks, not deeper ones, whose first product waits
+/// longer.
 std::int64_t staging_depth(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
-  constexpr std::int64_t kStages = 4, kDeepest = 512;
-  const double stage_bytes_per_k = d(kStages) * (d(t.m) * a_size(g) + d(t.n) * staged_b_size(g, chip));
-  std::int64_t depth = grain_k(g, chip);
-  while (depth < kDeepest && depth < g.k &&
-         d(2 * depth) * stage_bytes_per_k <= d(chip.staging.capacity.count()))
-    depth *= 2;
+  constexpr std::int64_t kLineBits = 128 * 8;
+  const std::int64_t grain = grain_k(g, chip);
+  std::int64_t depth = round_up(kLineBits / layout_of(g.dtype).bits, grain);
+  while (depth >= 2 * grain &&
+         2 * d(depth) * stage_bytes_per_k(g, chip, t) > d(chip.staging.capacity.count()))
+    depth /= 2;
   return depth;
 }
 
@@ -108,7 +108,7 @@ class GemmTemplate {
  private:
   void cut(const GemmTiling& t) {
     n_tiles_ = ceil_div(g_.n, t.n);
-    const Grain grain = gemm_grain(g_, chip_);
+    const Grain grain = gemm_grain(chip_, t.swapped);
     const bool even = chip_.matrix.tile_shapes == TileShapes::Flexible;
     for (Products& p : products_) {
       p.m_tiles = ceil_div(p.m, t.m);
@@ -142,37 +142,35 @@ class GemmTemplate {
       m_tiles += p.m_tiles * p.count;
       weights += p.count;
     }
-    const double l2 = d(chip_.l2.capacity.count());
     const double all_b = b_bytes_ * d(weights);
-    // Activations were written by the kernel before: in L2 while all that this one touches fits beside them.
-    const bool all_fit = all_a + all_b + all_c <= l2;
-    const double a_resident = all_fit || all_a <= l2 / 2 ? 1 : 0;
-    // Weights that come round soon enough are still there.
+    // Activations were written just before; weights that come round soon enough are still there.
     const double between_uses = all_a + all_c + all_b * d(g_.weight_copies);
-    double b_resident = all_fit || all_b <= l2 / 2 ? 1 : 0;
-    if (g_.b_is_weight) b_resident = g_.weight_copies > 0 ? still_held(between_uses, chip_.l2) : 0;
+    const double a_resident = held_share(all_a + (g_.b_is_weight ? 0 : all_b), chip_.l2);
+    double b_resident = a_resident;
+    if (g_.b_is_weight) b_resident = g_.weight_copies > 0 ? held_share(between_uses, chip_.l2) : 0;
     b_tile_ = b_bytes_ / d(n_tiles_ * k_blocks_);
     a_ = b_.operand({"A", m_tiles * k_blocks_, all_a / d(m_tiles * k_blocks_), a_resident});
     w_ = b_.operand({"B", n_tiles_ * k_blocks_ * weights, b_tile_, b_resident});
-    c_ = b_.operand({.name = "C", .write = true, .hbm_share = all_fit ? 0.0 : 1.0});
+    const double passing = all_a + all_b + all_c;
+    c_ = b_.operand({.name = "C", .write = true, .hbm_share = 1 - held_share(passing, chip_.l2)});
   }
 
   void declare_buffers(const GemmTiling& t) {
-    const double stage = d(depth_) * (d(t.m) * a_size(g_) + d(t.n) * staged_b_size(g_, chip_));
-    const auto stages = static_cast<std::int64_t>(d(chip_.staging.capacity.count()) / stage);
-    staging_ = b_.buffer(chip_.staging.name, std::max<std::int64_t>(stages, 2));
+    const double stages = d(chip_.staging.capacity.count()) / (d(depth_) * stage_bytes_per_k(g_, chip_, t));
+    staging_ = b_.buffer(chip_.staging.name, static_cast<std::int64_t>(stages));
     sums_ = b_.buffer(chip_.accumulator.name, chip_.accumulator.capacity.count() / (t.m * t.n * 4));
     if (needs_feed(chip_)) fed_ = b_.buffer("operand buffers", 2);
   }
 
-  /// One multicast read serves neighbouring cores: of the larger tile, where enough blocks want it at once.
+  /// One multicast read serves neighbouring cores that want the same tile at once: the tile by which it saves
+  /// more.
   void set_multicast(const Products& p, Access& a, Access& w) const {
-    const std::int64_t cores = chip_.cores.multicast_cores;
-    const bool a_larger = p.tile_m >= tile_n_;
-    const bool a_shared = n_tiles_ >= cores && (a_larger || p.m_tiles < cores);
-    const bool w_shared = p.m_tiles >= cores && !a_shared;
-    if (a_shared) a.l2_share = 1 / d(cores);
-    if (w_shared) w.l2_share = 1 / d(cores);
+    const double a_share = 1 / d(std::min(chip_.cores.multicast_cores, n_tiles_));
+    const double w_share = 1 / d(std::min(chip_.cores.multicast_cores, p.m_tiles));
+    if (p.tile_m * (1 - a_share) >= tile_n_ * (1 - w_share))
+      a.l2_share = a_share;
+    else
+      w.l2_share = w_share;
   }
 
   /// One staging block's share of a tile.
@@ -272,7 +270,7 @@ class GemmTemplate {
     const double slice_bytes = c_tile / d(splits_);
     const double units = d(chip_.vector.units_per_core);
     b_.step(post(Engine::Store, partial / chip_.store.rate.count(), {sums_}, met_, {tiles_out_, partial}));
-    b_.step(compute(Engine::VectorIn, sync_cycles(chip_), {Input{met_}}, {synchronised_}));
+    b_.step(synchronise(chip_, {met_}, {synchronised_}));
     b_.step(load(Engine::VectorIn, partial / units / chip_.vector.read_port.count(), gathered_,
                  {Access{tiles_in_, partial}}, Input{synchronised_}));
     b_.step(compute(Engine::Vector, partial / 4 / units / chip_.vector.ops_per_cycle.count(),
@@ -304,22 +302,23 @@ class GemmTemplate {
     }
   }
 
-  /// Closed-form HBM reads of one product. Where both operands fit L2, each is read once. Else the rows of a
-  /// raster group stay while its columns pass, if a group's rows fit; else every wave reads its operands
-  /// anew.
+  /// Closed-form HBM reads of one product. As far as L2 holds both operands, each is read once. Else the rows
+  /// of a raster group stay while its columns pass, as far as a group's rows are held; else every wave reads
+  /// its operands anew.
   [[nodiscard]] double hbm_reads(const Products& p, double group_m) const {
-    const double l2 = d(chip_.l2.capacity.count());
     const double compulsory =
         p.a_bytes * (1 - b_.program.operands[0].resident) + b_bytes_ * (1 - b_.program.operands[1].resident);
-    if (p.a_bytes + b_bytes_ <= l2) return compulsory;
+    const double once = held_share(p.a_bytes + b_bytes_, chip_.l2);
+    if (once == 1) return compulsory;
     const double at_once = std::min(d(chip_.cores.count) / d(splits_), d(p.tiles));
     const double columns = std::clamp(at_once / group_m, 1.0, d(n_tiles_));
     const double a_of_group = p.a_bytes * group_m / d(p.m_tiles);
     const double b_of_wave = b_bytes_ * columns / d(n_tiles_);
     const double groups = std::ceil(d(p.m_tiles) / group_m);
-    const double reads = a_of_group + b_of_wave <= l2 ? p.a_bytes + b_bytes_ * groups
-                                                      : (a_of_group + b_of_wave) * d(p.tiles) / at_once;
-    return std::max(compulsory, reads);
+    const double by_group = std::max(compulsory, p.a_bytes + b_bytes_ * groups);
+    const double by_wave = std::max(by_group, (a_of_group + b_of_wave) * d(p.tiles) / at_once);
+    const double grouped = held_share(a_of_group + b_of_wave, chip_.l2);
+    return once * compulsory + (1 - once) * (grouped * by_group + (1 - grouped) * by_wave);
   }
 
   const GemmShape g_;  ///< m: of the busiest product
@@ -335,7 +334,7 @@ class GemmTemplate {
   double padded_block_k_ = 1;  ///< what the matrix engine computes of it
   double b_bytes_ = 0, b_tile_ = 0;
   std::int8_t a_ = kNone, w_ = kNone, c_ = kNone, staging_ = kNone, sums_ = kNone, fed_ = kNone;
-  static constexpr std::int64_t kAhead = 2;  ///< staging blocks that the vector units unpack ahead
+  static constexpr std::int64_t kAhead = 8;  ///< staging blocks that the vector units unpack ahead
   std::int8_t packed_ = kNone, unpacked_ = kNone, passed_ = kNone;
   std::int8_t tiles_out_ = kNone, tiles_in_ = kNone, met_ = kNone, synchronised_ = kNone, gathered_ = kNone,
               slice_ = kNone;
@@ -350,12 +349,41 @@ std::optional<Misfit> misfit(const GemmShape& g, const ChipSpec& chip, const Gem
     if (bytes <= have.count()) return std::nullopt;
     return Misfit{std::string(buffer), Bytes(bytes), have};
   };
-  const double stage = d(grain_k(g, chip)) * (d(t.m) * a_size(g) + d(t.n) * staged_b_size(g, chip));
+  const double stage = d(grain_k(g, chip)) * stage_bytes_per_k(g, chip, t);
   if (auto m = over(chip.staging.name, 2 * stage, chip.staging.capacity)) return m;
   if (auto m = over(chip.accumulator.name, d(t.m) * d(t.n) * 4, chip.accumulator.capacity)) return m;
   if (!needs_feed(chip)) return std::nullopt;
   if (auto m = over("operand buffer A", 2 * d(t.m) * operand_size(g), chip.operand_feed.a_capacity)) return m;
   return over("operand buffer B", 2 * d(t.n) * operand_size(g), chip.operand_feed.b_capacity);
+}
+
+namespace {
+
+/// Of the tiles of a core in a product of equal ones, or its share of them in one of unequal ones.
+Cycles least_cycles_of(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t, double blocks) {
+  const double product =
+      2 * d(t.m) * d(t.n) / (matrix_rate(chip, g.dtype).count() * chip.matrix.issue_efficiency);
+  const double feed =
+      (d(t.m) / chip.operand_feed.a_rate.count() + d(t.n) / chip.operand_feed.b_rate.count()) *
+      operand_size(g);
+  return Cycles(blocks * std::max(product, feed) * d(g.k) / d(t.split_k));
+}
+
+}  // namespace
+
+Cycles least_cycles(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
+  if (chip.matrix.tile_shapes == TileShapes::Flexible)
+    return {};  // tiles may be smaller than they are called
+  const std::int64_t blocks = ceil_div(g.m, t.m) * ceil_div(g.n, t.n) * g.batch * t.split_k;
+  return least_cycles_of(g, chip, t, d(ceil_div(blocks, chip.cores.count)));
+}
+
+Cycles least_cycles(const GroupedGemmShape& g, const ChipSpec& chip, const GemmTiling& t) {
+  if (chip.matrix.tile_shapes == TileShapes::Flexible) return {};
+  std::int64_t blocks = 0;
+  for (const GroupRows& rows : rows_of_groups(g))
+    blocks += ceil_div(rows.rows, t.m) * ceil_div(g.n, t.n) * rows.groups;
+  return least_cycles_of(busiest_product(g), chip, t, d(blocks) / d(chip.cores.count));
 }
 
 TileProgram gemm_program(const GemmShape& g, const ChipSpec& chip, const GemmTiling& t) {

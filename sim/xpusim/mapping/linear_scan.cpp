@@ -32,18 +32,17 @@ class ScanTemplate {
         element_(size_of(o.dtype)),
         through_l2_(chip.vector.exchange == Exchange::L2) {
     const Cost c = cost(o);
-    const double l2 = d(chip.l2.capacity.count());
     state_in_ = b_.operand({.name = "state"});
-    input_ = b_.operand({.name = "input", .resident = c.input_bytes <= l2 / 2 ? 1.0 : 0.0});
-    const double share = c.input_bytes + c.output_bytes > l2 ? 1 : 0;
+    const double resident = held_share(c.input_bytes, chip.l2);
+    input_ = b_.operand({.name = "input", .resident = resident});
+    const double share = 1 - held_share(c.input_bytes + c.output_bytes, chip.l2);
     o_out_ = b_.operand({.name = "O", .write = true, .hbm_share = share});
     state_out_ = b_.operand({.name = "state out", .write = true});
     put_ = b_.operand({.name = "tiles into L2", .write = true, .hbm_share = 0});
     get_ = b_.operand({.name = "tiles from L2", .resident = 1});
     b_.program.label = t.recurrent ? "token by token" : fmt::format("chunks of {}", o.chunk);
     if (t.value_parts > 1) b_.program.label += fmt::format(", values in {}", t.value_parts);
-    const bool resident = c.input_bytes <= l2 / 2;
-    b_.program.hbm_read_bytes = c.weight_bytes + (resident ? 0 : c.input_bytes);
+    b_.program.hbm_read_bytes = c.weight_bytes + (1 - resident) * c.input_bytes;
     b_.program.hbm_write_bytes = c.weight_bytes + share * (c.output_bytes - c.weight_bytes);
   }
 

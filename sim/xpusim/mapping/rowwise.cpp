@@ -10,8 +10,6 @@ namespace {
 
 /// Buffer slots on each side of the vector engine.
 constexpr double kSlots = 2;
-/// Blocks a core gets at least, so that loads, computation and stores overlap.
-constexpr double kBlocksPerCore = 4;
 /// Smallest block worth a transfer of its own.
 constexpr double kLeastBlockBytes = 4096;
 
@@ -27,26 +25,23 @@ Habit habit_of(RowwiseKind kind) {
   return {.by_index = kind == RowwiseKind::MoePermute || kind == RowwiseKind::MoeFinalize};
 }
 
-std::int64_t blocks_of(double moved, const ChipSpec& chip) {
-  const double units = static_cast<double>(chip.vector.units_per_core);
-  const double room = static_cast<double>(chip.vector.buffer.count()) * units / kSlots;
-  const double wanted =
-      std::max(moved / (static_cast<double>(chip.cores.count) * kBlocksPerCore), kLeastBlockBytes * units);
-  const auto blocks = static_cast<std::int64_t>(std::ceil(moved / std::min(room, wanted)));
-  // Whole waves: smaller blocks rather than cores that idle while a few others take one more.
-  return blocks > chip.cores.count ? round_up(blocks, chip.cores.count) : blocks;
-}
-
 }  // namespace
 
-TileProgram rowwise_program(const RowwiseShape& o, const ChipSpec& chip) {
+RowwiseCuts cuts_of(const RowwiseShape& o, const ChipSpec& chip) {
+  if (habit_of(o.kind).one_core) return {1, 1};
+  const Cost c = cost(o);
+  const double moved = c.input_bytes + c.weight_bytes + c.output_bytes;
+  const double room = d(chip.vector.buffer.count()) * d(chip.vector.units_per_core) / kSlots;
+  const auto fewest = static_cast<std::int64_t>(std::ceil(moved / room));
+  return {fewest, std::max(fewest, static_cast<std::int64_t>(moved / kLeastBlockBytes))};
+}
+
+TileProgram rowwise_program(const RowwiseShape& o, const ChipSpec& chip, std::int64_t blocks) {
   const Cost c = cost(o);
   const double reads = c.input_bytes + c.weight_bytes;
   const double moved = reads + c.output_bytes;
   const double units = static_cast<double>(chip.vector.units_per_core);
-  const double l2 = static_cast<double>(chip.l2.capacity.count());
   const Habit habit = habit_of(o.kind);
-  const std::int64_t blocks = habit.one_core ? 1 : blocks_of(moved, chip);
   const std::int64_t steps = habit.serial ? o.rows : 1;
   const double n = static_cast<double>(blocks) * static_cast<double>(steps);
 
@@ -55,10 +50,10 @@ TileProgram rowwise_program(const RowwiseShape& o, const ChipSpec& chip) {
   b.program.primary = Engine::Vector;
   if (habit.by_index) b.program.hbm_fraction = chip.moe.gather_fraction;
   const auto state = b.operand({.name = "state"});
-  const bool in_l2 = !o.cold && !habit.by_index && c.input_bytes <= l2 / 2;
-  const auto input = b.operand({.name = "input", .resident = in_l2 ? 1.0 : 0.0});
-  const auto output =
-      b.operand({.name = "output", .write = true, .hbm_share = habit.by_index || moved > l2 ? 1.0 : 0.0});
+  const bool fresh = !o.cold && !habit.by_index;
+  const auto input = b.operand({.name = "input", .resident = fresh ? held_share(c.input_bytes, chip.l2) : 0});
+  const double kept = habit.by_index ? 0 : held_share(moved, chip.l2);
+  const auto output = b.operand({.name = "output", .write = true, .hbm_share = 1 - kept});
   const auto in = b.buffer("loaded", habit.serial ? 1 : static_cast<std::int64_t>(kSlots));
   const auto out = b.buffer("results", static_cast<std::int64_t>(kSlots));
 

@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +15,7 @@ namespace xpusim::mapping {
 struct GemmTiling {
   std::int64_t m = 128, n = 128;
   std::int64_t split_k = 1;
+  bool swapped = false;  ///< computed transposed, where that pads fewer rows
 };
 
 /// A flash-attention tiling: query rows of one block, keys of one iteration, and blocks that share one head's
@@ -36,14 +36,14 @@ struct ScanTiling {
   std::int64_t value_parts = 1;
 };
 
-/// Rows and columns that a product is padded up to. A product of fewer rows than the engine's is computed
-/// transposed, where that wastes less.
+/// Rows and columns that a product is padded up to; those of the engine, or of the product computed
+/// transposed.
 struct Grain {
   std::int64_t m, n;
 };
+[[nodiscard]] Grain gemm_grain(const ChipSpec&, bool swapped);
 /// The product of one group, the busiest: what all groups' tiles are laid out for.
 [[nodiscard]] GemmShape busiest_product(const GroupedGemmShape&);
-[[nodiscard]] Grain gemm_grain(const GemmShape&, const ChipSpec&);
 
 /// Why a tiling does not run on a chip: the buffer that is too small for it.
 struct Misfit {
@@ -64,22 +64,51 @@ struct Misfit {
 [[nodiscard]] TileProgram grouped_gemm_program(const GroupedGemmShape&, const ChipSpec&, const GemmTiling&);
 [[nodiscard]] TileProgram attention_program(const AttentionShape&, const ChipSpec&, const AttentionTiling&);
 [[nodiscard]] TileProgram linear_scan_program(const LinearScanShape&, const ChipSpec&, const ScanTiling&);
-[[nodiscard]] TileProgram rowwise_program(const RowwiseShape&, const ChipSpec&);
+[[nodiscard]] TileProgram rowwise_program(const RowwiseShape&, const ChipSpec&, std::int64_t blocks);
+
+/// Cycles at least that a core is busy with its blocks of a tiling, whichever of its engines is.
+[[nodiscard]] Cycles least_cycles(const GemmShape&, const ChipSpec&, const GemmTiling&);
+[[nodiscard]] Cycles least_cycles(const GroupedGemmShape&, const ChipSpec&, const GemmTiling&);
+[[nodiscard]] inline Cycles least_cycles(const AttentionShape&, const ChipSpec&, const AttentionTiling&) {
+  return {};
+}
+[[nodiscard]] inline Cycles least_cycles(const LinearScanShape&, const ChipSpec&, const ScanTiling&) {
+  return {};
+}
+
+/// The blocks that a row-wise operator may be cut into.
+struct RowwiseCuts {
+  std::int64_t fewest, most;
+};
+[[nodiscard]] RowwiseCuts cuts_of(const RowwiseShape&, const ChipSpec&);
 
 /// Where keys are picked: the attention of each new token on its own, over as many keys as one picks on
 /// average, by the decode kernel.
 [[nodiscard]] AttentionShape one_token(const AttentionShape&);
 
-/// Query heads that one block of a decode kernel takes: those of a group stand under each other, if the
-/// chip's kernels pack so many. 1 in prefill.
-[[nodiscard]] std::int64_t packed_heads(const AttentionShape&, const ChipSpec&);
+/// How the query heads of a key head are spread over blocks. A decode kernel puts them under each other, in
+/// as few equal parts as the chip's kernels can pack; others take one by one.
+struct HeadPacks {
+  std::int64_t heads;  ///< of one block, at most
+  std::int64_t parts;  ///< of a group
+};
+[[nodiscard]] HeadPacks head_packs(const AttentionShape&, const ChipSpec&, bool by_decode_kernel);
+[[nodiscard]] inline std::int64_t packed_heads(const AttentionShape& a, const ChipSpec& chip) {
+  return head_packs(a, chip, a.decodes() || a.drafts()).heads;
+}
 
-/// All programs worth trying for an operator, in a fixed order. Never empty: throws InfeasibleError when
-/// nothing fits.
+/// Looks at candidates.
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+  virtual void see(TileProgram) = 0;
+  /// May a program be the one that is looked for if some core is busy for so many cycles? Else it is not
+  /// made.
+  [[nodiscard]] virtual bool may_win(Cycles) const { return true; }
+};
+/// Shows all programs worth trying for an operator, in a fixed order: at least one. Throws InfeasibleError
+/// when nothing fits.
+void visit_candidates(const Operator&, const ChipSpec&, Visitor&);
 [[nodiscard]] std::vector<TileProgram> candidates(const Operator&, const ChipSpec&);
-
-using ProgramCost = std::function<double(const TileProgram&)>;
-/// The cheapest candidate; the first of equals.
-[[nodiscard]] TileProgram best_program(const Operator&, const ChipSpec&, const ProgramCost&);
 
 }  // namespace xpusim::mapping

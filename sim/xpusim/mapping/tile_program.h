@@ -52,12 +52,18 @@ struct Access {
 struct Step {
   Engine engine = Engine::Matrix;
   StepKind kind = StepKind::Compute;
-  Cycles busy;  ///< of the engine; transfers: bytes over the port
-  std::array<Input, 3> inputs;
-  Output output;
-  std::array<Access, 2> accesses;
-  Flops flops;  ///< useful work, for conservation checks and utilisation
+  Cycles busy = {};  ///< of the engine; transfers: bytes over the port
+  std::array<Input, 3> inputs = {};
+  Output output = {};
+  std::array<Access, 2> accesses = {};
+  Flops flops = {};      ///< useful work, for conservation checks and utilisation
+  Seconds wait = {};     ///< of the engine beside that, whatever the clock
+  bool in_turn = false;  ///< on the way that one tile makes before another begins (TileProgram::in_flight)
 };
+/// Cycles of a step's engine at a clock.
+[[nodiscard]] inline double busy_cycles(const Step& s, Hertz clock) {
+  return s.busy.count() + s.wait.count() * clock.count();
+}
 
 /// Consecutive steps of a program, run as the body of a loop.
 struct Body {
@@ -145,8 +151,10 @@ struct TileProgram {
   std::vector<Operand> operands;
   /// Blocks that one core runs at a time: the start and the end of a block hide behind the others.
   std::int64_t resident_blocks = std::numeric_limits<std::int64_t>::max();
+  std::int64_t cores = std::numeric_limits<std::int64_t>::max();  ///< that take blocks, at most
   Seconds block_start;                 ///< of a core, for each block, before its first step
   std::optional<double> hbm_fraction;  ///< of the peak that its streams reach; default: the chip's
+  std::int64_t in_flight = 1;          ///< tiles that are on their way through the steps in_turn at a time
   Engine primary = Engine::Matrix;     ///< the engine whose idle time the breakdown explains
   double hbm_read_bytes = 0;           ///< closed-form estimate for bound(); execution finds its own
   double hbm_write_bytes = 0;

@@ -217,6 +217,13 @@ void describe(Fields&, MoeSpec&);
 void describe(Fields&, OverheadSpec&);
 void describe(Fields&, ChipSpec&);
 
+/// Share of data that L2 still holds when it is used again, after `footprint` bytes of it and others passed.
+[[nodiscard]] inline double held_share(double footprint, const L2Spec& l2) {
+  const double filled = footprint / d(l2.capacity.count());
+  if (filled <= l2.held_fraction) return 1;
+  return filled < 1 ? (1 - filled) / (1 - l2.held_fraction) : 0;
+}
+
 /// Elements per cycle of one core, of weights that are unpacked before a product of `dtype`. Throws
 /// InfeasibleError where the chip has no kernels for it.
 [[nodiscard]] OpsPerCycle unpack_rate(const ChipSpec&, Dtype weights, Dtype dtype);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "xpusim/chip/kernel.h"
 #include "xpusim/core/error.h"
@@ -34,12 +35,20 @@ class Estimators {
     if (s == Setup::None) return Seconds(0);
     return s == Setup::Prefill ? chip_.attention.prefill_setup : chip_.attention.decode_setup;
   }
+  /// Larger groups than the decode kernel of the measured library packs are left to one that takes head by
+  /// head.
+  [[nodiscard]] bool packs(const Operator& o) const {
+    const auto& a = o.as<AttentionShape>();
+    return a.latent || a.heads / a.kv_heads <= chip_.attention.packed_heads;
+  }
   chip::Estimator& estimator_of(const Measurement& m) {
-    const auto key = std::make_pair(m.launch, m.cores);
+    const bool by_head = m.setup == Setup::Decode && !packs(*m.op);
+    const auto key = std::make_tuple(m.launch, m.cores, by_head);
     auto found = known_.find(key);
     if (found == known_.end()) {
       ChipSpec chip = chip_;
       if (m.cores > 0) chip.cores.count = std::min(m.cores, chip.cores.count);
+      if (by_head) chip.attention.packed_heads = 1;
       found = known_.emplace(key, chip::Estimator(chip, fidelity_, m.launch)).first;
     }
     return found->second;
@@ -47,7 +56,7 @@ class Estimators {
 
   const ChipSpec& chip_;
   Fidelity fidelity_;
-  std::map<std::pair<Launch, std::int64_t>, chip::Estimator> known_;
+  std::map<std::tuple<Launch, std::int64_t, bool>, chip::Estimator> known_;
 };
 
 /// Why a row cannot be right: data that lies in no cache came faster than the memory's peak.
