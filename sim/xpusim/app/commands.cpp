@@ -110,12 +110,12 @@ void op(const Common& c, const OpArguments& a) {
                  a.chip, overrides);
   const Results results{result_of(library, job, options_of(c))};
   if (prints_table) {
-    const auto& [o, chip, launch] = std::get<jobs::OperatorJob>(job);
+    const auto& asked = std::get<jobs::OperatorJob>(job);
     const result::OperatorRow& row = results.front().operators.front();
     print_headline(results);
     std::cout << fmt::format("tiling {}, clock {:.3f} GHz, HBM {:.4g} MB, lower bound {:.4g} us\n\n",
                              row.detail, row.clock.count() / 1e9, row.hbm_bytes / 1e6,
-                             chip::lower_bound(o, chip).count() * 1e6);
+                             chip::lower_bound(asked.op, asked.chip).count() * 1e6);
   }
   write_outputs(c, results);
 }

@@ -6,6 +6,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/hash.h"
 #include "xpusim/jobs/load.h"
+#include "xpusim/jobs/sound.h"
 #include "xpusim/result/version.h"
 
 namespace xpusim::jobs {
@@ -26,6 +27,13 @@ ScenarioJob load_scenario(const config::Library& library, const std::string& id,
   return job;
 }
 
+OperatorJob load_operator(const config::Library& library, const Subject& s, const std::string& chip,
+                          const config::Overrides& overrides) {
+  Operator o = parse_operator(s.text, s.words);
+  auto loaded = library.chip(chip, overrides);
+  return {std::move(o), std::move(loaded.value), s.launch, std::move(loaded.notes)};
+}
+
 TraceJob load_trace(const config::Library& library, const std::string& id, const std::string& system,
                     const config::Overrides& overrides) {
   if (system.empty())
@@ -37,6 +45,34 @@ TraceJob load_trace(const config::Library& library, const std::string& id, const
   auto trace = library.trace(id);
   return {std::move(trace), load_platform(library, system, overrides)};
 }
+
+/// The notes of all files of a job.
+struct Notes {
+  using List = std::vector<Diagnostic>;
+
+  List operator()(const OperatorJob& j) const { return j.notes; }
+  List operator()(const ScenarioJob& j) const {
+    List all = j.scenario.notes;
+    add(all, j.model.notes);
+    if (j.stack) add(all, j.stack->notes);
+    return with(std::move(all), j.platform);
+  }
+  List operator()(const TraceJob& j) const { return with(j.trace.notes, j.platform); }
+  List operator()(const CollectiveJob& j) const { return with({}, j.platform); }
+  List operator()(const ValidationJob& j) const {
+    const auto* calls = std::get_if<OfCalls>(&j.replay);
+    return calls == nullptr ? j.notes : with(j.notes, calls->on);
+  }
+
+ private:
+  using OfCalls = Replay<validation::MeasuredCalls, Platform>;
+  static void add(List& all, const List& more) { all.insert(all.end(), more.begin(), more.end()); }
+  static List with(List all, const Platform& p) {
+    add(all, p.system.notes);
+    if (p.chip) add(all, p.chip->notes);
+    return all;
+  }
+};
 
 /// What each kind of job comes to.
 struct Runner {
@@ -103,7 +139,7 @@ Job load(const config::Library& library, const Subject& s, const std::string& on
          const config::Overrides& overrides) {
   switch (s.kind) {
     case Kind::Op:
-      return OperatorJob{parse_operator(s.text, s.words), library.chip(on, overrides).value, s.launch};
+      return load_operator(library, s, on, overrides);
     case Kind::Scenario:
       return load_scenario(library, s.text, on, overrides);
     case Kind::Trace:
@@ -116,8 +152,14 @@ Job load(const config::Library& library, const Subject& s, const std::string& on
   return load_validation(library, s.text, on, overrides);
 }
 
+std::vector<Diagnostic> notes_of(const Job& job) { return std::visit(Notes(), job); }
+
 Outcome run(const Job& job, const Options& options, const AccuracyTable& accuracy) {
-  return std::visit(Runner{options, accuracy}, job);
+  Outcome outcome = std::visit(Runner{options, accuracy}, job);
+  std::visit([](const auto& o) { check_sound(o); }, outcome);
+  if (auto* r = std::get_if<result::Result>(&outcome))
+    for (const Diagnostic& note : notes_of(job)) r->warnings.push_back(render({note}));
+  return outcome;
 }
 
 std::string resolved(const Job& job) {

@@ -33,6 +33,7 @@ struct OperatorJob {
   Operator op;
   ChipSpec chip;
   Launch launch = Launch::Graph;
+  std::vector<Diagnostic> notes = {};  ///< of the chip's file
 };
 
 /// A scenario and all that it names.
@@ -69,6 +70,7 @@ struct ValidationJob {
   std::variant<Replay<validation::MeasuredSet, ChipSpec>, Replay<validation::MeasuredCalls, Platform>,
                Replay<validation::MeasuredRuns, validation::Platforms>>
       replay;
+  std::vector<Diagnostic> notes = {};  ///< of the files that it names
 };
 
 /// Everything that decides what comes out, read and checked.
@@ -80,7 +82,11 @@ using Outcome = std::variant<result::Result, network::CollectiveTime, validation
 [[nodiscard]] Job load(const config::Library&, const Subject&, const std::string& on,
                        const config::Overrides&);
 
-/// A result has error bands as far as the table knows them, and no record of its inputs yet.
+/// Values of the inputs that are beyond what devices have; a result has them among its warnings.
+[[nodiscard]] std::vector<Diagnostic> notes_of(const Job&);
+
+/// A result has error bands as far as the table knows them, and no record of its inputs yet. Throws
+/// ModelError where it is not sound (jobs/sound.h).
 [[nodiscard]] Outcome run(const Job&, const Options&, const AccuracyTable& = {});
 
 /// The inputs as YAML, every value written out.
