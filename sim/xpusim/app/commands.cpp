@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "xpusim/app/inputs.h"
 #include "xpusim/app/progress.h"
+#include "xpusim/app/say.h"
 #include "xpusim/chip/kernel.h"
 #include "xpusim/config/describe.h"
 #include "xpusim/core/error.h"
@@ -43,7 +43,7 @@ bool takes_stdout(const Common& c) {
 void write_outputs(const Common& c, const Results& results) {
   if (!takes_stdout(c)) std::cout << report::to_table(results) << std::flush;  // before the notes
   for (const result::Result& r : results)
-    for (const std::string& warning : r.warnings) fmt::print(stderr, "note: {}: {}\n", r.system, warning);
+    for (const std::string& warning : r.warnings) say(fmt::format("note: {}: {}", r.system, warning));
   if (!c.json.empty()) write(c.json, report::text_of(report::to_json(results)));
   if (!c.trace.empty()) write(c.trace, report::to_chrome_trace(results));
 }
@@ -53,8 +53,8 @@ void export_graph(const Common& c, const Request& q) {
   Graph graph = step::graph_of(q, chips_of(q) * q.chip.dies);
   write(c.export_graph, config::to_yaml(config::describer(graph), "trace", nullptr));
   if (q.scenario.launch != Launch::Graph)
-    fmt::print(stderr, "note: the kernels of a trace are launched as a graph, not {} as this scenario's\n",
-               enum_name(q.scenario.launch));
+    say(fmt::format("note: the kernels of a trace are launched as a graph, not {} as this scenario's",
+                    enum_name(q.scenario.launch)));
 }
 
 /// A column of the table. Of a search, the fastest plan.
@@ -95,6 +95,7 @@ void run(const Common& c, const RunArguments& a) {
   const bool prints_table = !takes_stdout(c);
   const config::Library library = open_library(c.data);
   Results results;
+  const Patience patience(fidelity_of(c) == Fidelity::Tile);
   for (const jobs::Column& column : columns_of(a.on)) results.push_back(run_column(library, c, a, column));
   if (prints_table) print_headline(results);
   write_outputs(c, results);
@@ -108,6 +109,7 @@ void op(const Common& c, const OpArguments& a) {
   const jobs::Job job =
       jobs::load(library, {jobs::Kind::Op, a.kind, a.parameters, {}, a.eager ? Launch::Eager : Launch::Graph},
                  a.chip, overrides);
+  const Patience patience(fidelity_of(c) == Fidelity::Tile);
   const Results results{result_of(library, job, options_of(c))};
   if (prints_table) {
     const auto& asked = std::get<jobs::OperatorJob>(job);
@@ -140,7 +142,7 @@ void config_check(const Common& c, const ConfigArguments& a) {
       if (!kind)
         throw ConfigError(Diagnostic{
             {file, 0, 0}, "", "what kind of file is this?", "give --kind " + config::kind_names()});
-      config::check_file(library, *kind, file);
+      say_notes(config::check_file(library, *kind, file));
     } catch (const ConfigError& e) {
       found.insert(found.end(), e.diagnostics().begin(), e.diagnostics().end());
     }
