@@ -18,4 +18,4 @@ xpusim_add_test(
   LIBRARIES xpusim::report
   LABELS fast)
 # From names to jobs, and what they come to.
-xpusim_add_test(unit_jobs SOURCES jobs_test.cpp sound_test.cpp LIBRARIES xpusim::jobs LABELS fast)
+xpusim_add_test(unit_jobs SOURCES jobs_test.cpp search_test.cpp sound_test.cpp LIBRARIES xpusim::jobs LABELS fast)

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "xpusim/app/inputs.h"
 #include "xpusim/app/progress.h"
@@ -40,11 +41,21 @@ bool takes_stdout(const Common& c) {
   return documents == 1;
 }
 
-void write_outputs(const Common& c, const Results& results) {
+using Searches = std::vector<std::optional<step::PlanSearch>>;  ///< by result; nothing: none was made
+
+/// The results, each with its search.
+report::Json to_json(const Results& results, const Searches& searches) {
+  report::Json json = report::to_json(results);
+  for (std::size_t i = 0; i < searches.size(); ++i)
+    if (searches[i]) json["results"][i]["search"] = report::to_json(*searches[i]);
+  return json;
+}
+
+void write_outputs(const Common& c, const Results& results, const Searches& searches = {}) {
   if (!takes_stdout(c)) std::cout << report::to_table(results) << std::flush;  // before the notes
   for (const result::Result& r : results)
     for (const std::string& warning : r.warnings) say(fmt::format("note: {}: {}", r.system, warning));
-  if (!c.json.empty()) write(c.json, report::text_of(report::to_json(results)));
+  if (!c.json.empty()) write(c.json, report::text_of(to_json(results, searches)));
   if (!c.trace.empty()) write(c.trace, report::to_chrome_trace(results));
 }
 
@@ -57,12 +68,39 @@ void export_graph(const Common& c, const Request& q) {
                     enum_name(q.scenario.launch)));
 }
 
-/// A column of the table. Of a search, the fastest plan.
-result::Result run_column(const config::Library& library, const Common& c, const RunArguments& a,
-                          const jobs::Column& column) {
+/// The keys that --auto=tp,pp or --auto=all frees; --auto alone frees none that the scenario states.
+step::PlanKeys freed_keys(const std::string& text) {
+  const std::span<const std::string_view> known = EnumNames<step::PlanKey>::value;
+  step::PlanKeys freed;
+  if (text == kAutoAlone) return freed;
+  for (const std::string& word :
+       text == kAutoAll ? std::vector<std::string>(known.begin(), known.end()) : split(text, ',')) {
+    const auto key = enum_from<step::PlanKey>(word);
+    if (key) {
+      freed.insert(*key);
+      continue;
+    }
+    const auto near = nearest(word, known);
+    throw ConfigError(Diagnostic{
+        {"--auto=" + printable(text), 0, 0},
+        "",
+        "no key " + in_quotes(word) + " of a plan",
+        near.empty() ? fmt::format("all, or of {}", join(known)) : fmt::format("did you mean '{}'?", near)});
+  }
+  return freed;
+}
+
+/// A column of the table, and of a search, whose fastest plan it is, that too.
+struct Run {
+  result::Result result;
+  std::optional<step::PlanSearch> search;
+};
+Run run_column(const config::Library& library, const Common& c, const RunArguments& a,
+               const jobs::Column& column) {
   constexpr std::size_t kConfirmed = 10;
   const config::Overrides overrides = overrides_of(c, column);
-  const bool of_trace = !a.automatic && jobs::is_trace(library, a.workload);
+  const bool searches = !a.automatic.empty();
+  const bool of_trace = !searches && jobs::is_trace(library, a.workload);
   if (of_trace && !c.export_graph.empty())
     throw ConfigError(Diagnostic{
         {a.workload, 0, 0}, "", "--export-graph writes a scenario's operators", "this is a trace already"});
@@ -73,15 +111,16 @@ result::Result run_column(const config::Library& library, const Common& c, const
       scenario != nullptr ? scenario->platform : std::get<jobs::TraceJob>(job).platform;
   Progress progress(on.system.value.id, "operators");
   Options options = options_of(c);
-  if (a.automatic) {
-    const step::PlanSearch search = jobs::search(*scenario, kConfirmed, options);
-    if (!takes_stdout(c)) std::cout << report::to_table(search);
+  Run r;
+  if (searches) {
+    r.search = jobs::search(*scenario, freed_keys(a.automatic), kConfirmed, options);
+    if (!takes_stdout(c)) std::cout << report::to_text(*r.search);
   } else {
     options.progress = [&progress](std::size_t done, std::size_t all) { progress.show(done, all); };
   }
-  result::Result r = result_of(library, job, options);
-  r.variant = column.variant;
-  if (!a.automatic && !c.export_graph.empty()) export_graph(c, scenario->request());
+  r.result = result_of(library, job, options);
+  r.result.variant = column.variant;
+  if (!searches && !c.export_graph.empty()) export_graph(c, scenario->request());
   return r;
 }
 
@@ -95,10 +134,15 @@ void run(const Common& c, const RunArguments& a) {
   const bool prints_table = !takes_stdout(c);
   const config::Library library = open_library(c.data);
   Results results;
+  Searches searches;
   const Patience patience(fidelity_of(c) == Fidelity::Tile);
-  for (const jobs::Column& column : columns_of(a.on)) results.push_back(run_column(library, c, a, column));
+  for (const jobs::Column& column : columns_of(a.on)) {
+    Run r = run_column(library, c, a, column);
+    searches.push_back(std::move(r.search));
+    results.push_back(std::move(r.result));
+  }
   if (prints_table) print_headline(results);
-  write_outputs(c, results);
+  write_outputs(c, results, searches);
 }
 
 void op(const Common& c, const OpArguments& a) {

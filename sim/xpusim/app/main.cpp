@@ -40,9 +40,9 @@ void add_run(CLI::App& app, Common& c, RunArguments& a) {
       ->allow_extra_args(false);
   run_command->add_option("--export-graph", c.export_graph,
                           "write the scenario's operators as a workload trace");
-  run_command->add_flag(
-      "--auto", a.automatic,
-      "training: search the parallelism, micro-batch and recomputation that fit and are fastest");
+  run_command->add_flag("--auto", a.automatic,
+                        "training: search the fastest plan that fits: what the scenario does not state, with "
+                        "--auto=tp,pp,... these too, with --auto=all everything");
   add_common(*run_command, c);
   run_command->callback([&c, &a] { run(c, a); });
 

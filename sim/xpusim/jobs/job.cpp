@@ -188,13 +188,39 @@ void stamp(result::Result& r, const Job& job) {
   r.config_hash = hash_of(job, r.config, r.fidelity);
 }
 
-step::PlanSearch search(ScenarioJob& job, std::size_t confirmed, const Options& options) {
+namespace {
+
+/// The key's place in a scenario.
+std::string leaf_of(step::PlanKey key) {
+  const std::string name(enum_name(key));
+  if (key == step::PlanKey::MicroBatch || key == step::PlanKey::Recompute) return "scenario." + name;
+  return (key == step::PlanKey::Schedule ? "scenario.training." : "scenario.parallelism.") + name;
+}
+
+/// What the scenario leaves open, or is to be told anew. Replicas are what the other groups leave: where one
+/// of those is freed, so are they.
+step::PlanKeys searched_keys(const config::Leaves& stated, const step::PlanKeys& freed) {
+  using step::PlanKey;
+  step::PlanKeys searched = freed;
+  for (std::size_t i = 0; i < EnumNames<PlanKey>::value.size(); ++i)
+    if (const auto key = static_cast<PlanKey>(i); !stated.contains(leaf_of(key))) searched.insert(key);
+  for (const PlanKey group : {PlanKey::Tp, PlanKey::Cp, PlanKey::Pp})
+    if (freed.contains(group)) searched.insert(PlanKey::Dp);
+  return searched;
+}
+
+}  // namespace
+
+step::PlanSearch search(ScenarioJob& job, const step::PlanKeys& freed, std::size_t confirmed,
+                        const Options& options) {
   ScenarioSpec& s = job.scenario.value;
   if (s.phase != Phase::Training)
     throw InfeasibleError(
         fmt::format("a search needs a training scenario; the phase is {}", enum_name(s.phase)));
   const Request q = job.request();
-  step::PlanSearch found = step::search_plans(q, chips_of(q) * q.chip.dies, confirmed, options);
+  step::PlanSearch found = step::search_plans(q, chips_of(q) * q.chip.dies,
+                                              searched_keys(job.scenario.leaves, freed), confirmed, options);
+  for (const step::PlanCandidate& c : found.best) check_sound(*c.played);
   s = step::with_plan(s, found.best.front());
   return found;
 }

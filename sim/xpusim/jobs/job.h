@@ -96,8 +96,10 @@ using Outcome = std::variant<result::Result, network::CollectiveTime, validation
 /// Puts both into the job's result.
 void stamp(result::Result&, const Job&);
 
-/// Searches the plan of a training scenario and puts the fastest into it.
-[[nodiscard]] step::PlanSearch search(ScenarioJob&, std::size_t confirmed, const Options&);
+/// Searches the plan of a training scenario and puts the fastest into it. What the scenario states stays, but
+/// for the keys that are freed.
+[[nodiscard]] step::PlanSearch search(ScenarioJob&, const step::PlanKeys& freed, std::size_t confirmed,
+                                      const Options&);
 
 /// Runs the scenario at each number of chips. What does not divide or fit is a point without a result.
 [[nodiscard]] result::ScaleCurve scale(const ScenarioJob&, const std::vector<std::int64_t>& chips,
