@@ -61,8 +61,8 @@ def growth(xpusim: str, repeat: int) -> str:
 
 
 def search(xpusim: str, scenario: str) -> str:
-    """Plans that `run --auto` tries in a second, start of the program and refused ones included."""
-    command = [xpusim, "run", scenario, "--auto", "--fidelity", "bound"]
+    """Plans that `run --auto=all` tries in a second, start of the program and refused ones included."""
+    command = [xpusim, "run", scenario, "--auto=all", "--fidelity", "bound"]
     begin = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - begin

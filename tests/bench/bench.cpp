@@ -70,10 +70,13 @@ void scenario(benchmark::State& state, const std::string& id, const std::string&
 /// Plans timed by closed form, and those refused on the way; none is played at tile fidelity.
 void plan_search(benchmark::State& state, const std::string& id) {
   const Request q = test::request(id);
+  step::PlanKeys all_keys;
+  for (std::size_t i = 0; i < EnumNames<step::PlanKey>::value.size(); ++i)
+    all_keys.insert(static_cast<step::PlanKey>(i));
   std::size_t timed = 0;
   for (auto _ : state) {
     const step::PlanSearch found =
-        step::search_plans(q, q.scenario.chips * q.chip.dies, 0, test::at(chip::Fidelity::Bound));
+        step::search_plans(q, q.scenario.chips * q.chip.dies, all_keys, 0, test::at(chip::Fidelity::Bound));
     timed = found.tried;
     benchmark::DoNotOptimize(timed);
   }

@@ -52,6 +52,31 @@ void expect_contains(const std::string& text, const std::vector<std::string>& pa
     EXPECT_NE(text.find(part), std::string::npos) << part << "\nin\n" << text;
 }
 
+TEST_F(Check, WritesOutsideOfTheSuitesFolderOnlyWhereItIsTold) {
+  write("suites/far.yaml",
+        "name: Far\nbaseline: ../elsewhere.baseline\ncases:\n  thin: {op: gemm m=1 n=64 k=64, chips: "
+        "[h100_sxm]}\n");
+  const Arguments update{"check", "suites/far.yaml", "--update", "--reason", "first"};
+  expect_refusal(
+      update, kUsage,
+      "suites/far.yaml: its baseline, suites/../elsewhere.baseline, is outside of its folder (to write "
+      "there, name it: --baseline suites/../elsewhere.baseline)");
+  EXPECT_FALSE(fs::exists(path("elsewhere.baseline")));
+  Arguments named = update;
+  named.insert(named.end(), {"--baseline", "elsewhere.baseline"});
+  EXPECT_EQ(run(named).code, kOk);
+  EXPECT_EQ(run({"check", "suites/far.yaml"}).code, kOk) << "reading is no harm";
+}
+
+TEST_F(Check, WritesThroughNoLinkOutOfTheSuitesFolder) {
+  write("outside/x", "");
+  write("suites/far.yaml",
+        "name: Far\nbaseline: link/far.baseline\ncases:\n  thin: {op: gemm m=1 n=64 k=64, chips: "
+        "[h100_sxm]}\n");
+  fs::create_symlink(path("outside"), path("suites/link"));
+  EXPECT_EQ(run({"check", "suites/far.yaml", "--update", "--reason", "first"}).code, kUsage);
+}
+
 TEST_F(Check, WantsABaselineFirstAndAReasonForIt) {
   const Outcome none = check({});
   EXPECT_EQ(none.code, kUsage);

@@ -45,8 +45,11 @@ TEST_F(Inputs, AChipIsNoWorkload) {
 }
 
 TEST_F(Inputs, AnUnreadableFileIsRefused) {
-  EXPECT_EQ(refusal("sections: [\n"), "t.yaml:2:1: not readable as YAML: end of sequence flow not found");
-  EXPECT_EQ(refusal("sections:\n\t- x\n"), "t.yaml:2:2: not readable as YAML: illegal block entry");
+  EXPECT_EQ(refusal("sections: [\n"),
+            "t.yaml:2:1: not readable as YAML: end of sequence flow not found (is the '[' of line 1, column "
+            "11 closed?)");
+  EXPECT_EQ(refusal("sections:\n\t- x\n"),
+            "t.yaml:2:2: not readable as YAML: illegal block entry (is the indent right?)");
   EXPECT_EQ(refusal(std::string("sections: \0", 11)),
             "t.yaml:1:11: byte 0x00 is not text (a config is text in UTF-8)");
   EXPECT_EQ(refusal(""), "t.yaml: expected a scenario file: a map of keys (see docs/reference.md)");
@@ -112,7 +115,9 @@ TEST_F(Inputs, ZeroAndNegativeSizesAreRefused) {
       "--set model.hidden=-8192: model.hidden: '-8192' is out of range (at least 1, at most 16777216)");
   expect_refusal(
       {"op", "gemm", "--chip", "h100_sxm", "m=1", "n=1", "k=1", "--set", "chip.hbm.bandwidth=0 GB/s"}, kUsage,
-      "--set chip.hbm.bandwidth=0 GB/s: chip.hbm.bandwidth: '0 GB/s' is out of range (above 0 B/s)");
+      "--set chip.hbm.bandwidth=0 GB/s: chip.hbm.bandwidth: '0 GB/s' is out of range (at least 1 MB/s, at "
+      "most "
+      "1e+18 B/s; is the unit right?)");
 }
 
 TEST_F(Inputs, ATypeThatTheChipLacksIsInfeasible) {

@@ -94,15 +94,42 @@ TEST_F(ScaleCommand, ASearchFindsAPlanNoSlowerThanTheScenarios) {
     EXPECT_EQ(o.code, 0) << o.err;
     return nlohmann::json::parse(o.out)["results"][0]["step_time_s"].get<double>();
   };
-  EXPECT_LE(step({"--auto"}), step({}));
+  const double own = step({});
+  EXPECT_LE(step({"--auto"}), own);
+  EXPECT_LE(step({"--auto=tp,pp,vpp"}), own);
+  EXPECT_LT(step({"--auto=all"}), own) << "tp 2 is faster than the 4 that it states";
   const Outcome table = run({"run", "llama31_8b_training", "--fidelity", "bound", "--auto"});
   EXPECT_NE(table.out.find("plans timed in closed form"), std::string::npos) << table.out;
+  EXPECT_NE(
+      table.out.find("kept as the scenario states them: tp, micro_batch, recompute (--auto=tp,micro_batch,"
+                     "recompute would search these, too)"),
+      std::string::npos)
+      << table.out;
+  expect_refusal({"run", "llama31_8b_training", "--auto=tp,micro_bach"}, kUsage,
+                 "--auto=tp,micro_bach: no key 'micro_bach' of a plan (did you mean 'micro_batch'?)");
   const Outcome refused = run({"run", "llama31_70b_decode", "--auto"});
   EXPECT_EQ(refused.code, 3);
   EXPECT_NE(refused.err.find("a search needs a training scenario"), std::string::npos) << refused.err;
   const Outcome small = run({"run", "train_llama31_405b_16384_h100", "--auto", "--set", "scenario.chips=8"});
   EXPECT_EQ(small.code, 3);
   EXPECT_NE(small.err.find("plans fits 8 devices"), std::string::npos) << small.err;
+}
+
+TEST_F(ScaleCommand, ASearchTellsTheOtherPlansAndWhatItDidNotSearch) {
+  const Outcome o = run({"run", "llama31_8b_training", "--fidelity", "bound", "--auto=all", "--json", "-"});
+  ASSERT_EQ(o.code, 0) << o.err;
+  const auto result = nlohmann::json::parse(o.out)["results"][0];
+  const auto& search = result["search"];
+  EXPECT_EQ(search["plan"]["step_time_s"], result["step_time_s"]);
+  EXPECT_GE(search["plans"].size(), 5U);
+  bool has_own = false;
+  for (const auto& plan : search["plans"]) {
+    EXPECT_GE(plan["step_time_s"], result["step_time_s"]);
+    has_own |= plan["is_the_scenarios"].get<bool>();
+  }
+  EXPECT_TRUE(has_own) << search;
+  EXPECT_TRUE(search["kept"].empty());
+  EXPECT_FALSE(search["never_searched"].empty());
 }
 
 }  // namespace

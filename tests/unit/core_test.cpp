@@ -38,10 +38,28 @@ TEST(Text, JoinsWords) {
 }
 
 TEST(Text, IsMadeFitForAMessage) {
-  EXPECT_EQ(in_quotes("a\tb\x1b[1m"), "'a b [1m'");
+  EXPECT_EQ(in_quotes("a\tb\x1b[1m"), "'a\\x09b\\x1b[1m'");
   EXPECT_EQ(printable(std::string(100, 'x')), std::string(60, 'x') + "...");
   const std::string umlauts = std::string(59, 'x') + "\u00e4\u00e4";
   EXPECT_EQ(printable(umlauts), std::string(59, 'x') + "...") << "cut inside of a character";
+}
+
+TEST(Text, ShowsWhatATerminalWouldObey) {
+  EXPECT_EQ(visible("plain, \u00e4\U0001f600"), "plain, \u00e4\U0001f600");
+  EXPECT_EQ(visible("a\nb\x7f\xc2\x9b!"), "a\\x0ab\\x7f\\xc2\\x9b!") << "C1 controls, too";
+  EXPECT_EQ(visible("caf\xe9"), "caf\\xe9") << "what is no UTF-8";
+}
+
+TEST(MistakeList, ListsTheFirstAndCountsTheRest) {
+  MistakeList list(2);
+  EXPECT_NO_THROW(list.raise());
+  for (int i = 0; i < 1'200'002; ++i) list.push_back({{"f", i + 1, 1}, "", "wrong", ""});
+  try {
+    list.raise();
+    FAIL();
+  } catch (const ConfigError& e) {
+    EXPECT_STREQ(e.what(), "f:1:1: wrong\nf:2:1: wrong\nf: and 1,200,000 more mistakes");
+  }
 }
 
 TEST(Hasher, IsFnv1a) {  // published test vectors: the hash may not change between versions

@@ -46,9 +46,10 @@ TEST_F(Mistakes, AWrongUnitGetsTheRightOnes) {
 TEST_F(Mistakes, AValueOutOfRangeGetsTheRange) {
   EXPECT_EQ(
       in(FileKind::Chip, kChip + "hbm:\n  achieved_fraction: {value: 1.2, basis: estimate, source: me}\n"),
-      "test.yaml:5:30: chip.hbm.achieved_fraction: '1.2' is out of range (above 0, at most 1)");
+      "test.yaml:5:30: chip.hbm.achieved_fraction: '1.2' is out of range (at least 1e-06, at most 1)");
   EXPECT_EQ(in(FileKind::Chip, kChip + "hbm:\n  capacity: {value: 80e12 TiB, basis: estimate, source: me}\n"),
-            "test.yaml:5:21: chip.hbm.capacity: '80e12 TiB' is out of range (is the unit right?)");
+            "test.yaml:5:21: chip.hbm.capacity: '80e12 TiB' is out of range (at least 1 B, at most 1024 TiB; "
+            "is the unit right?)");
 }
 
 TEST_F(Mistakes, AMissingKeyIsReportedAtTheKeyOfTheMapThatLacksIt) {
@@ -259,7 +260,8 @@ TEST_F(Mistakes, SizesArePositive) {
       "test.yaml:4:9: model.layers: '0' is out of range (at least 1, at most 16777216)\n"
       "test.yaml:5:9: model.hidden: '-64' is out of range (at least 1, at most 16777216)");
   EXPECT_EQ(in(FileKind::Chip, kChip + "staging:\n  capacity: {value: 0.3 B, basis: estimate, source: me}\n"),
-            "test.yaml:5:21: chip.staging.capacity: '0.3 B' is out of range (above 0 B)");
+            "test.yaml:5:21: chip.staging.capacity: '0.3 B' is out of range (at least 1 B, at most 1024 TiB; "
+            "is the unit right?)");
 }
 
 TEST_F(Mistakes, HeadsDivideIntoGroups) {
@@ -367,7 +369,7 @@ TEST_F(Mistakes, ThousandsAreCutShort) {
   for (int i = 0; i < 5000; ++i) text += fmt::format("unknown_{}: {}\n", i, i);
   const std::string message = in(FileKind::Model, text);
   EXPECT_EQ(std::count(message.begin(), message.end(), '\n'), 100);
-  EXPECT_TRUE(message.ends_with("\ntest.yaml: and 4900 more mistakes"))
+  EXPECT_TRUE(message.ends_with("\ntest.yaml: and 4,900 more mistakes"))
       << message.substr(message.size() - 100);
 }
 

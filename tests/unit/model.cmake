@@ -18,4 +18,8 @@ xpusim_add_test(
   LIBRARIES xpusim::report
   LABELS fast)
 # From names to jobs, and what they come to.
-xpusim_add_test(unit_jobs SOURCES jobs_test.cpp LIBRARIES xpusim::jobs LABELS fast)
+xpusim_add_test(
+  unit_jobs
+  SOURCES extremes_test.cpp jobs_test.cpp search_test.cpp sound_test.cpp
+  LIBRARIES xpusim::jobs xpusim::report
+  LABELS fast)

@@ -60,7 +60,7 @@ TEST(Yaml, RefusesWhatIsNotPlain) {
             "f.yaml:1:4: an anchor (&name) is not accepted here (write the value out, or inherit a file with "
             "base:)");
   EXPECT_EQ(message("a: 1\nb: *a\n"),
-            "f.yaml:2:4: not readable as YAML: the referenced anchor is not defined");
+            "f.yaml:2:4: not readable as YAML: the referenced anchor is not defined (write the value out)");
   EXPECT_EQ(message("a: !!int 1\n"), "f.yaml:1:4: a tag (!name) is not accepted here (leave it out)");
   EXPECT_EQ(message("a: !x {b: 1}\n"), "f.yaml:1:4: a tag (!name) is not accepted here (leave it out)");
   EXPECT_EQ(message("{[a]: 1}\n"),
@@ -70,7 +70,10 @@ TEST(Yaml, RefusesWhatIsNotPlain) {
             "f.yaml:2:1: a second document is not accepted here (one document a file; is the indent right?)");
   EXPECT_EQ(message("a: \"\\e[1m\"\n"),
             "f.yaml:1:4: a control character is not accepted here (leave it out)");
-  EXPECT_EQ(message("a: b: c\n"), "f.yaml:1:5: not readable as YAML: illegal map value");
+  EXPECT_EQ(message("a: b: c\n"),
+            "f.yaml:1:5: not readable as YAML: illegal map value (is the indent right? text with ': ' in it "
+            "stands in "
+            "quotes)");
 }
 
 TEST(Yaml, RefusesBytesThatAreNoText) {

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "support/shipped.h"
 #include "unit/mistakes.h"
 #include "xpusim/config/describe.h"
 
@@ -126,7 +127,8 @@ TEST_F(OverrideTest, APathHasNoHoles) {
 }
 
 TEST_F(OverrideTest, IsYaml) {
-  EXPECT_EQ(setting("chip.name='a"), "--set chip.name='a:1:3: not readable as YAML: illegal EOF in scalar");
+  EXPECT_EQ(setting("chip.name='a"),
+            "--set chip.name='a:1:3: not readable as YAML: illegal EOF in scalar (close the quote)");
 }
 
 TEST_F(OverrideTest, MayHaveComeFromAnotherOption) {
@@ -179,6 +181,29 @@ TEST_F(OverrideTest, TheFolderTellsTheKind) {
   EXPECT_EQ(kind_of_path("configs/chips/x.yaml"), FileKind::Chip);
   EXPECT_EQ(kind_of_path("/a/workloads/traces/x.yaml"), FileKind::Trace);
   EXPECT_EQ(kind_of_path("x.yaml"), std::nullopt);
+}
+
+TEST(Notes, NameWhatDevicesHave) {
+  const auto notes = [](const std::string& change) {
+    return render(test::library().chip("h100_sxm", {parse_override(change)}).notes);
+  };
+  EXPECT_EQ(
+      notes("chip.hbm.bandwidth=3352 TB/s"),
+      "--set chip.hbm.bandwidth=3352 TB/s: chip.hbm.bandwidth: 3352 TB/s is beyond what devices have (300 "
+      "GB/s to 25 TB/s; is the unit right?)");
+  EXPECT_NE(notes("chip.hbm.bandwidth=3.352 GB/s"), "");
+  EXPECT_EQ(notes("chip.hbm.bandwidth=8 TB/s"), "");
+  EXPECT_EQ(notes("chip.operand_feed.a_capacity=0 B"), "") << "there is none";
+}
+
+/// The ranges are of devices that there are: the shipped ones are.
+TEST(Notes, AreNotMadeOfShippedFiles) {
+  for (const std::string& id : test::library().list(FileKind::Chip))
+    EXPECT_EQ(render(test::library().chip(id).notes), "") << id;
+  for (const std::string& id : test::library().list(FileKind::System))
+    EXPECT_EQ(render(test::library().system(id).notes), "") << id;
+  for (const std::string& id : test::library().list(FileKind::Stack))
+    EXPECT_EQ(render(test::library().stack(id).notes), "") << id;
 }
 
 }  // namespace

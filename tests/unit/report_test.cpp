@@ -59,6 +59,18 @@ TEST(Page, ShowsNamesAsTheyAre) {
   }
 }
 
+TEST(Markdown, ShowsTextAsText) {
+  EXPECT_EQ(escaped_markdown("[l](javascript:x) ![](http://y)"), "\\[l\\](javascript:x) \\!\\[\\](http://y)");
+  EXPECT_EQ(escaped_markdown("@everyone #1"), "@<!-- -->everyone #<!-- -->1");
+  EXPECT_EQ(escaped_markdown("a|b\n<i> `c` \\ *d*"), "a\\|b \\<i> \\`c\\` \\\\ \\*d\\*");
+  EXPECT_EQ(escaped_markdown("gemm_4096/h100_sxm, 3.35 TB/s"), "gemm_4096/h100_sxm, 3.35 TB/s");
+}
+
+TEST(Markdown, KeepsCodeInItsFence) {
+  EXPECT_EQ(markdown_code("chip.x=3"), "`chip.x=3`");
+  EXPECT_EQ(markdown_code("a`](x)``b\nc"), "``` a`](x)``b c ```");
+}
+
 TEST(WriteFile, ReplacesAFileAndCreatesFolders) {
   const test::TemporaryFolder folder;
   const fs::path file = folder.path() / "new" / "deep" / "out.json";

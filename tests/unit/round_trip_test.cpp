@@ -122,7 +122,9 @@ TEST(Schema, RequiresWhatTheReaderRequires) {
 TEST(Reference, ListsEveryKey) {
   const std::string text = reference();
   for (const char* row :
-       {"| `hbm.bandwidth` | bandwidth, e.g. 1.6 TB/s > 0 | **required** |",
+       {"| `hbm.bandwidth` | bandwidth, e.g. 1.6 TB/s; at least 1 MB/s, at most 1e+18 B/s; devices have 300 "
+        "GB/s to "
+        "25 TB/s | **required** |",
         "| `sections[i].operators[i].name` | text | **required** |",
         "| `precision.weights` | fp32, tf32, fp16, bf16, fp8, int8, int4, mxfp8, mxfp4, nvfp4 | `bf16` |"})
     EXPECT_NE(text.find(row), std::string::npos) << row;

@@ -137,9 +137,42 @@ TEST(Texts, ReadBackFromYaml) {
   }
 }
 
+TEST(Numbers, ThatADoubleCannotHoldAreNumbersAllTheSame) {
+  double x = 0;
+  BytesPerSecond rate;
+  std::int64_t n = 0;
+  const Scalar real = detail::scalar_of(x), quantity = detail::scalar_of(rate), whole = detail::scalar_of(n);
+  for (const char* text : {"1e400", "-1e400", "1e-400"}) EXPECT_TRUE(is_beyond_reading(text, real)) << text;
+  for (const char* text : {"1e300 TB/s", "1e400 B/s", "1e-400 B/s"})
+    EXPECT_TRUE(is_beyond_reading(text, quantity)) << text;
+  for (const char* text : {"1e300", "9223372036854775808"})
+    EXPECT_TRUE(is_beyond_reading(text, whole)) << text;
+  for (const char* text : {"", "x", "inf", "nan", "1e400 GB", "1 x"}) {
+    EXPECT_FALSE(is_beyond_reading(text, real)) << text;
+    EXPECT_FALSE(is_beyond_reading(text, quantity)) << text;
+    EXPECT_FALSE(is_beyond_reading(text, whole)) << text;
+  }
+}
+
+TEST(Ranges, EndWhereTheDimensionDoes) {
+  const Dimension& d = dimension<BytesPerSecond>();
+  for (const Range& r : {within(positive(), d), within(at_least(0), d), within(any_number(), d)}) {
+    EXPECT_TRUE(r.contains(3e12));
+    for (const double bad : {1e-300, 1.0, 1e19, 1e300, -3e12, std::numeric_limits<double>::quiet_NaN(),
+                             std::numeric_limits<double>::infinity()})
+      EXPECT_FALSE(r.contains(bad)) << bad;
+  }
+  EXPECT_FALSE(within(positive(), d).contains(0));
+  EXPECT_TRUE(within(at_least(0), d).contains(0)) << "there is none";
+  EXPECT_TRUE(within(between(3600, 1e12), dimension<Seconds>()).contains(1e10)) << "as the key says";
+  EXPECT_FALSE(fraction().contains(1e-300));
+}
+
 TEST(Ranges, ReadLikeASentence) {
+  EXPECT_EQ(format(within(at_least(0), dimension<Watts>()), &dimension<Watts>()),
+            "0 W, or at least 1 mW, at most 1 MW");
   EXPECT_EQ(format(between(1, 4096), nullptr), "at least 1, at most 4096");
-  EXPECT_EQ(format(fraction(), nullptr), "above 0, at most 1");
+  EXPECT_EQ(format(fraction(), nullptr), "at least 1e-06, at most 1");
   EXPECT_EQ(format(at_least(0), &dimension<Seconds>()), "at least 0 s");
   EXPECT_EQ(format(positive(), &dimension<Bytes>()), "above 0 B");
   EXPECT_EQ(format(Range{.high = 5}, nullptr), "at most 5");

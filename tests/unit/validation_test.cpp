@@ -64,7 +64,7 @@ TEST(MeasuredSet, RefusesRowsOfAnotherLength) {
 }
 
 TEST(MeasuredSet, RefusesAHugeFile) {
-  EXPECT_THAT(mistakes(std::string(kMostCsvBytes + 1, 'x')), HasSubstr("at most"));
+  EXPECT_THAT(mistakes(std::string(kMostCsvBytes + 1, 'x')), HasSubstr("more than 64 MiB"));
 }
 
 TEST(MeasuredSet, ReadsTheRotationOfWeights) {

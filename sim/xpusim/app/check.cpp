@@ -50,6 +50,19 @@ std::optional<Baseline> read_baseline(const CheckArguments& a, const std::string
               fmt::format("write the first one: xpusim check {} --update --reason '...'", a.suite));
 }
 
+/// A suite is data from anywhere: what it names is written in its own folder only.
+void check_place(const Suite& suite) {
+  namespace fs = std::filesystem;
+  std::error_code none;
+  const auto folder_of = [&](const std::string& file) {
+    return fs::weakly_canonical(fs::absolute(file, none), none).parent_path();
+  };
+  const fs::path folder = folder_of(suite.file), place = folder_of(suite.baseline);
+  if (std::mismatch(folder.begin(), folder.end(), place.begin(), place.end()).first != folder.end())
+    throw wrong(suite.file, "its baseline, " + suite.baseline + ", is outside of its folder",
+                "to write there, name it: --baseline " + suite.baseline);
+}
+
 std::vector<Answer> run_cases(const Suite& suite, std::size_t jobs) {
   Progress progress(suite.file, "cases");
   return in_processes(
@@ -129,6 +142,7 @@ bool check(const Common& c, const CheckArguments& a) {
   Suite suite = regression::load_suite(open_library(c.data), a.suite, overrides_of(c));
   if (!a.only.empty()) keep_only(suite, a.only);
   const std::string file = a.baseline.empty() ? suite.baseline : a.baseline;
+  if (a.update && a.baseline.empty()) check_place(suite);
   std::optional<Baseline> before = read_baseline(a, file);
   const std::vector<Answer> answers = run_cases(suite, a.jobs);
   const Baseline now = baseline_of(suite, answers);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "xpusim/app/inputs.h"
+#include "xpusim/app/say.h"
 #include "xpusim/config/scalars.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
@@ -53,6 +54,8 @@ void collective(const Common& c, const CollectiveArguments& a) {
   if (sweep) std::erase(words, kAnySize);
   const Fidelity fidelity = fidelity_of(c);
   const std::string title = report::title_of(call, platform.network, fidelity);
+  say_notes(jobs::notes_of(job));
+  const Patience patience(fidelity == Fidelity::Tile);
   report::Json results = report::Json::array();
   report::Series curve;
   std::string text = sweep ? report::sweep_head(title) : title + "\n\n";

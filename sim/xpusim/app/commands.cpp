@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "xpusim/app/inputs.h"
 #include "xpusim/app/progress.h"
+#include "xpusim/app/say.h"
 #include "xpusim/chip/kernel.h"
 #include "xpusim/config/describe.h"
 #include "xpusim/core/error.h"
@@ -40,11 +41,21 @@ bool takes_stdout(const Common& c) {
   return documents == 1;
 }
 
-void write_outputs(const Common& c, const Results& results) {
+using Searches = std::vector<std::optional<step::PlanSearch>>;  ///< by result; nothing: none was made
+
+/// The results, each with its search.
+report::Json to_json(const Results& results, const Searches& searches) {
+  report::Json json = report::to_json(results);
+  for (std::size_t i = 0; i < searches.size(); ++i)
+    if (searches[i]) json["results"][i]["search"] = report::to_json(*searches[i]);
+  return json;
+}
+
+void write_outputs(const Common& c, const Results& results, const Searches& searches = {}) {
   if (!takes_stdout(c)) std::cout << report::to_table(results) << std::flush;  // before the notes
   for (const result::Result& r : results)
-    for (const std::string& warning : r.warnings) fmt::print(stderr, "note: {}: {}\n", r.system, warning);
-  if (!c.json.empty()) write(c.json, report::text_of(report::to_json(results)));
+    for (const std::string& warning : r.warnings) say(fmt::format("note: {}: {}", r.system, warning));
+  if (!c.json.empty()) write(c.json, report::text_of(to_json(results, searches)));
   if (!c.trace.empty()) write(c.trace, report::to_chrome_trace(results));
 }
 
@@ -53,16 +64,43 @@ void export_graph(const Common& c, const Request& q) {
   Graph graph = step::graph_of(q, chips_of(q) * q.chip.dies);
   write(c.export_graph, config::to_yaml(config::describer(graph), "trace", nullptr));
   if (q.scenario.launch != Launch::Graph)
-    fmt::print(stderr, "note: the kernels of a trace are launched as a graph, not {} as this scenario's\n",
-               enum_name(q.scenario.launch));
+    say(fmt::format("note: the kernels of a trace are launched as a graph, not {} as this scenario's",
+                    enum_name(q.scenario.launch)));
 }
 
-/// A column of the table. Of a search, the fastest plan.
-result::Result run_column(const config::Library& library, const Common& c, const RunArguments& a,
-                          const jobs::Column& column) {
+/// The keys that --auto=tp,pp or --auto=all frees; --auto alone frees none that the scenario states.
+step::PlanKeys freed_keys(const std::string& text) {
+  const std::span<const std::string_view> known = EnumNames<step::PlanKey>::value;
+  step::PlanKeys freed;
+  if (text == kAutoAlone) return freed;
+  for (const std::string& word :
+       text == kAutoAll ? std::vector<std::string>(known.begin(), known.end()) : split(text, ',')) {
+    const auto key = enum_from<step::PlanKey>(word);
+    if (key) {
+      freed.insert(*key);
+      continue;
+    }
+    const auto near = nearest(word, known);
+    throw ConfigError(Diagnostic{
+        {"--auto=" + printable(text), 0, 0},
+        "",
+        "no key " + in_quotes(word) + " of a plan",
+        near.empty() ? fmt::format("all, or of {}", join(known)) : fmt::format("did you mean '{}'?", near)});
+  }
+  return freed;
+}
+
+/// A column of the table, and of a search, whose fastest plan it is, that too.
+struct Run {
+  result::Result result;
+  std::optional<step::PlanSearch> search;
+};
+Run run_column(const config::Library& library, const Common& c, const RunArguments& a,
+               const jobs::Column& column) {
   constexpr std::size_t kConfirmed = 10;
   const config::Overrides overrides = overrides_of(c, column);
-  const bool of_trace = !a.automatic && jobs::is_trace(library, a.workload);
+  const bool searches = !a.automatic.empty();
+  const bool of_trace = !searches && jobs::is_trace(library, a.workload);
   if (of_trace && !c.export_graph.empty())
     throw ConfigError(Diagnostic{
         {a.workload, 0, 0}, "", "--export-graph writes a scenario's operators", "this is a trace already"});
@@ -73,15 +111,16 @@ result::Result run_column(const config::Library& library, const Common& c, const
       scenario != nullptr ? scenario->platform : std::get<jobs::TraceJob>(job).platform;
   Progress progress(on.system.value.id, "operators");
   Options options = options_of(c);
-  if (a.automatic) {
-    const step::PlanSearch search = jobs::search(*scenario, kConfirmed, options);
-    if (!takes_stdout(c)) std::cout << report::to_table(search);
+  Run r;
+  if (searches) {
+    r.search = jobs::search(*scenario, freed_keys(a.automatic), kConfirmed, options);
+    if (!takes_stdout(c)) std::cout << report::to_text(*r.search);
   } else {
     options.progress = [&progress](std::size_t done, std::size_t all) { progress.show(done, all); };
   }
-  result::Result r = result_of(library, job, options);
-  r.variant = column.variant;
-  if (!a.automatic && !c.export_graph.empty()) export_graph(c, scenario->request());
+  r.result = result_of(library, job, options);
+  r.result.variant = column.variant;
+  if (!searches && !c.export_graph.empty()) export_graph(c, scenario->request());
   return r;
 }
 
@@ -95,9 +134,15 @@ void run(const Common& c, const RunArguments& a) {
   const bool prints_table = !takes_stdout(c);
   const config::Library library = open_library(c.data);
   Results results;
-  for (const jobs::Column& column : columns_of(a.on)) results.push_back(run_column(library, c, a, column));
+  Searches searches;
+  const Patience patience(fidelity_of(c) == Fidelity::Tile);
+  for (const jobs::Column& column : columns_of(a.on)) {
+    Run r = run_column(library, c, a, column);
+    searches.push_back(std::move(r.search));
+    results.push_back(std::move(r.result));
+  }
   if (prints_table) print_headline(results);
-  write_outputs(c, results);
+  write_outputs(c, results, searches);
 }
 
 void op(const Common& c, const OpArguments& a) {
@@ -108,14 +153,15 @@ void op(const Common& c, const OpArguments& a) {
   const jobs::Job job =
       jobs::load(library, {jobs::Kind::Op, a.kind, a.parameters, {}, a.eager ? Launch::Eager : Launch::Graph},
                  a.chip, overrides);
+  const Patience patience(fidelity_of(c) == Fidelity::Tile);
   const Results results{result_of(library, job, options_of(c))};
   if (prints_table) {
-    const auto& [o, chip, launch] = std::get<jobs::OperatorJob>(job);
+    const auto& asked = std::get<jobs::OperatorJob>(job);
     const result::OperatorRow& row = results.front().operators.front();
     print_headline(results);
     std::cout << fmt::format("tiling {}, clock {:.3f} GHz, HBM {:.4g} MB, lower bound {:.4g} us\n\n",
                              row.detail, row.clock.count() / 1e9, row.hbm_bytes / 1e6,
-                             chip::lower_bound(o, chip).count() * 1e6);
+                             chip::lower_bound(asked.op, asked.chip).count() * 1e6);
   }
   write_outputs(c, results);
 }
@@ -140,7 +186,7 @@ void config_check(const Common& c, const ConfigArguments& a) {
       if (!kind)
         throw ConfigError(Diagnostic{
             {file, 0, 0}, "", "what kind of file is this?", "give --kind " + config::kind_names()});
-      config::check_file(library, *kind, file);
+      say_notes(config::check_file(library, *kind, file));
     } catch (const ConfigError& e) {
       found.insert(found.end(), e.diagnostics().begin(), e.diagnostics().end());
     }

@@ -13,8 +13,9 @@ struct Common {
   std::string json, trace, export_graph;  ///< files to write; "-" is stdout, empty none
 };
 
+inline constexpr const char *kAutoAlone = "true", *kAutoAll = "all";
 struct RunArguments {
-  bool automatic = false;  ///< search the plan of a training scenario
+  std::string automatic;  ///< search the plan of a training scenario: empty: no; see --auto
   std::string workload;
   std::vector<std::string> on;  ///< columns; none: the scenario's own system
 };

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "xpusim/app/say.h"
 #include "xpusim/core/error.h"
 #include "xpusim/report/file.h"
 
@@ -31,6 +32,10 @@ config::Overrides overrides_of(const Common& c, const jobs::Column& column) {
 }
 
 Fidelity fidelity_of(const Common& c) { return c.fidelity == "bound" ? Fidelity::Bound : Fidelity::Tile; }
+
+void say_notes(const std::vector<Diagnostic>& notes) {
+  for (const Diagnostic& note : notes) say("note: " + render({note}));
+}
 
 void write(const std::string& path, const std::string& text) {
   if (path == "-")

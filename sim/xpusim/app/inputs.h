@@ -20,6 +20,9 @@ namespace xpusim::app {
 [[nodiscard]] config::Overrides overrides_of(const Common&, const jobs::Column& = {});
 [[nodiscard]] Fidelity fidelity_of(const Common&);
 
+/// Values of the inputs that may be meant, and are beyond what devices have.
+void say_notes(const std::vector<Diagnostic>&);
+
 /// To a file, or for "-" to stdout; for an empty path nowhere.
 void write(const std::string& path, const std::string& text);
 

@@ -7,6 +7,7 @@
 #include "xpusim/app/collective.h"
 #include "xpusim/app/commands.h"
 #include "xpusim/app/model.h"
+#include "xpusim/app/say.h"
 #include "xpusim/app/scale.h"
 #include "xpusim/app/validate.h"
 #include "xpusim/config/documents.h"
@@ -39,9 +40,9 @@ void add_run(CLI::App& app, Common& c, RunArguments& a) {
       ->allow_extra_args(false);
   run_command->add_option("--export-graph", c.export_graph,
                           "write the scenario's operators as a workload trace");
-  run_command->add_flag(
-      "--auto", a.automatic,
-      "training: search the parallelism, micro-batch and recomputation that fit and are fastest");
+  run_command->add_flag("--auto", a.automatic,
+                        "training: search the fastest plan that fits: what the scenario does not state, with "
+                        "--auto=tp,pp,... these too, with --auto=all everything");
   add_common(*run_command, c);
   run_command->callback([&c, &a] { run(c, a); });
 
@@ -183,12 +184,27 @@ void add_model(CLI::App& app, ModelArguments& a) {
 });
 }  // namespace
 
+/// A command that would have been right in place of the one that lacks its subcommand.
+std::string example_of(const CLI::App& app) {
+  for (const CLI::App* sub : app.get_subcommands())
+    if (!sub->get_subcommands({}).empty())
+      return sub->get_name() == "config" ? "xpusim config check FILE" : "xpusim model import config.json";
+  return "xpusim run llama31_8b_decode";
+}
+
+int refuse(const CLI::App& app, const CLI::ParseError& e) {
+  const std::string what = e.what();
+  const bool lacks_command = what.ends_with("subcommand is required");
+  say(fmt::format("{}{}\nRun with --help for more information.", what,
+                  lacks_command ? fmt::format(" (e.g. {})", example_of(app)) : ""));
+  return kUsage;
+}
+
 int run_command_line(int argc, char** argv) {
   CLI::App app("XPUSim: how fast an AI accelerator, and a system of them, runs a workload, and why",
                "xpusim");
   app.require_subcommand(1);
   app.set_version_flag("--version", std::string(xpusim::result::version()));
-  app.failure_message(CLI::FailureMessage::simple);
   Common common;
   RunArguments run_arguments;
   OpArguments op_arguments;
@@ -217,7 +233,8 @@ int run_command_line(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? kOk : kUsage;
+    if (e.get_exit_code() != 0) return refuse(app, e);
+    app.exit(e);  // prints what was asked for
   }
   std::cout.flush();
   if (!std::cout) throw std::runtime_error("stdout: cannot write the result");
@@ -227,22 +244,23 @@ int run_command_line(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  hold_closed_streams();
   try {
     return run_command_line(argc, argv);
   } catch (const xpusim::ConfigError& e) {
-    fmt::print(stderr, "{}\n", e.what());
+    say(e.what());
     return kUsage;
   } catch (const xpusim::InfeasibleError& e) {
-    fmt::print(stderr, "xpusim: {}\n", e.what());
+    say(fmt::format("xpusim: {}", e.what()));
     return kInfeasible;
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "xpusim: out of memory\n");
+    say("xpusim: out of memory");
     return kInfeasible;
   } catch (const std::runtime_error& e) {
-    fmt::print(stderr, "xpusim: {}\n", e.what());
+    say(fmt::format("xpusim: {}", e.what()));
     return kUsage;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "xpusim: internal error: {}\n", e.what());
+    say(fmt::format("xpusim: internal error: {}", e.what()));
     return kInternal;
   }
 }

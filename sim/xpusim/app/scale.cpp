@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "xpusim/app/inputs.h"
+#include "xpusim/app/say.h"
 #include "xpusim/core/error.h"
 #include "xpusim/core/text.h"
 #include "xpusim/jobs/job.h"
@@ -43,9 +44,11 @@ void scale(const Common& c, const ScaleArguments& a) {
   Options options;
   options.fidelity = fidelity_of(c);
   std::vector<result::ScaleCurve> curves;
+  const Patience patience(options.fidelity == Fidelity::Tile);
   for (const jobs::Column& column : columns_of(a.on)) {
     const jobs::Job job =
         jobs::load(library, {jobs::Kind::Scenario, a.scenario}, column.name, overrides_of(c, column));
+    say_notes(jobs::notes_of(job));
     curves.push_back(jobs::scale(std::get<jobs::ScenarioJob>(job), chips, scaling, options));
   }
   if (c.json != "-")

@@ -5,6 +5,7 @@
 
 #include "xpusim/app/inputs.h"
 #include "xpusim/app/progress.h"
+#include "xpusim/app/say.h"
 #include "xpusim/jobs/job.h"
 #include "xpusim/report/file.h"
 #include "xpusim/report/validation.h"
@@ -16,6 +17,8 @@ void validate(const Common& c, const ValidateArguments& a) {
   std::vector<jobs::Job> sets;  // all are read before the first is run: a mistake costs no wait
   for (const std::string& file : a.files)
     sets.push_back(jobs::load(library, {jobs::Kind::Validation, file}, a.chip, overrides_of(c)));
+  for (const jobs::Job& set : sets) say_notes(jobs::notes_of(set));
+  const Patience patience(fidelity_of(c) == Fidelity::Tile);
   std::vector<validation::SetReport> reports;
   for (std::size_t i = 0; i < sets.size(); ++i) {
     Progress progress(a.files[i], "rows");

@@ -329,6 +329,11 @@ class MarkdownWriter : public Fields {
         break;
     }
     const Range& r = info.range;
+    if (s.dimension != nullptr) {
+      text += "; " + format(r, s.dimension);
+      const std::string known = format_known(r, *s.dimension);
+      return known.empty() ? text : text + "; devices have " + known;
+    }
     if (std::isfinite(r.low)) text += fmt::format(" {} {}", r.low_is_open ? ">" : ">=", r.low);
     if (std::isfinite(r.high)) text += fmt::format(" <= {}", r.high);
     return text;

@@ -349,6 +349,7 @@ Loaded<T> read(const Node& root, const std::string& file) {
   check(loaded.value, reader);
   reader.finish();
   loaded.leaves = reader.leaves();
+  loaded.notes = reader.notes();
   return loaded;
 }
 template Loaded<ChipSpec> read(const Node&, const std::string&);

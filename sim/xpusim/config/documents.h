@@ -60,6 +60,7 @@ struct Loaded {
   T value;
   Leaves leaves;  ///< what was written, where, and on what ground
   std::string file;
+  std::vector<Diagnostic> notes = {};  ///< values that may be meant, and are beyond what devices have
 };
 
 /// Throws ConfigError unless the document is a map of keys.

@@ -1,8 +1,8 @@
 #include "xpusim/config/foreign.h"
 
-#include <algorithm>
 #include <array>
-#include <fstream>
+
+#include "xpusim/core/file.h"
 
 namespace xpusim::config {
 namespace {
@@ -133,12 +133,11 @@ std::optional<ForeignFile> recognise(std::string_view head, std::string_view pat
 }
 
 std::optional<ForeignFile> recognise_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string head(kHead, '\0');
-  in.read(head.data(), static_cast<std::streamsize>(head.size()));
-  head.resize(static_cast<std::size_t>(std::max<std::streamsize>(0, in.gcount())));
-  if (head.empty()) return std::nullopt;
-  return recognise(head, path);
+  try {
+    return recognise(read_bytes(path, kHead), path);
+  } catch (const ConfigError&) {  // what cannot be read has no kind
+    return std::nullopt;
+  }
 }
 
 ConfigError foreign_error(const ForeignFile& f, const std::string& path) {

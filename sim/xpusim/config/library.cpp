@@ -223,8 +223,8 @@ AccuracyTable Library::accuracy() const {
   return read_accuracy(read_yaml(path.string()), path.string());
 }
 
-void check_file(const Library& library, FileKind kind, const std::string& path) {
-  with_kind(kind, [&]<class T>(std::type_identity<T>) { static_cast<void>(library.load<T>(path)); });
+std::vector<Diagnostic> check_file(const Library& library, FileKind kind, const std::string& path) {
+  return with_kind(kind, [&]<class T>(std::type_identity<T>) { return library.load<T>(path).notes; });
 }
 
 std::optional<FileKind> kind_of_path(const std::string& path) {

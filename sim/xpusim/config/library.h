@@ -94,8 +94,9 @@ class Library {
 /// Is it written as the path of a file (with a slash, or an ending of YAML or JSON), not as an id?
 [[nodiscard]] bool is_path(const std::string& id_or_path);
 
-/// A file on its own: parsed, its base chain laid under it, read and checked as `kind`. Throws ConfigError.
-void check_file(const Library&, FileKind, const std::string& path);
+/// A file on its own: parsed, its base chain laid under it, read and checked as `kind`. Returns the notes.
+/// Throws ConfigError.
+std::vector<Diagnostic> check_file(const Library&, FileKind, const std::string& path);
 /// The kind that a path's folder says, if it says one.
 [[nodiscard]] std::optional<FileKind> kind_of_path(const std::string& path);
 

@@ -7,14 +7,13 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 #include <utility>
 
 #include "xpusim/config/foreign.h"
+#include "xpusim/core/file.h"
+#include "xpusim/core/text.h"
 
 namespace xpusim::config {
 namespace {
@@ -22,26 +21,6 @@ namespace {
 bool is_control(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return (byte < 0x20 && c != '\t' && c != '\n' && c != '\r') || byte == 0x7f;
-}
-
-/// Bytes of the well-formed UTF-8 character that the text begins with; 0: it begins with none.
-std::size_t utf8_size(std::string_view text) {
-  const auto byte = [&](std::size_t i) -> unsigned {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
-  };
-  const auto follows = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xbf) {
-    return byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-  if ((first & 0xf0) == 0xe0)  // neither overlong nor a surrogate
-    return follows(1, first == 0xe0 ? 0xa0 : 0x80, first == 0xed ? 0x9f : 0xbf) && follows(2) ? 3 : 0;
-  if (first >= 0xf0 && first <= 0xf4)  // neither overlong nor beyond U+10FFFF
-    return follows(1, first == 0xf0 ? 0x90 : 0x80, first == 0xf4 ? 0x8f : 0xbf) && follows(2) && follows(3)
-               ? 4
-               : 0;
-  return 0;
 }
 
 /// yaml-cpp takes any bytes, and some of them for the end of the file.
@@ -93,28 +72,46 @@ class TreeBuilder : public YAML::EventHandler {
     add(std::move(n));
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                       YAML::EmitterStyle::value) override {
+                       YAML::EmitterStyle::value style) override {
     refuse_tag(mark, tag);
-    open(Node::Kind::List, mark, anchor);
+    open(Node::Kind::List, mark, anchor, style);
   }
   void OnSequenceEnd() override { close(); }
   void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
-                  YAML::EmitterStyle::value) override {
+                  YAML::EmitterStyle::value style) override {
     refuse_tag(mark, tag);
-    open(Node::Kind::Map, mark, anchor);
+    open(Node::Kind::Map, mark, anchor, style);
   }
   void OnMapEnd() override { close(); }
 
   Node take() { return std::move(root_); }
-  [[nodiscard]] Mark mark(const YAML::Mark& m) const { return {file_, m.line + 1, m.column + 1}; }
+
+  /// What yaml-cpp stumbled over, often far behind the mistake; and where that may stand.
+  [[nodiscard]] Diagnostic unreadable(const YAML::Exception& e) const {
+    return {mark(e.mark).location(), "", "not readable as YAML: " + e.msg, advice(e.msg)};
+  }
 
  private:
   struct Open {
     Node node;
+    bool is_flow = false;  ///< between brackets
     bool has_key = false;
     std::string key;
     Mark key_mark;
   };
+
+  [[nodiscard]] std::string advice(const std::string& what) const {
+    const auto open = std::find_if(open_.rbegin(), open_.rend(), [](const Open& o) { return o.is_flow; });
+    if (open != open_.rend())
+      return fmt::format("is the {} of line {}, column {} closed?", open->node.is_map() ? "'{'" : "'['",
+                         open->node.where.line, open->node.where.column);
+    if (what == YAML::ErrorMsg::EOF_IN_SCALAR) return "close the quote";
+    if (what == YAML::ErrorMsg::UNKNOWN_ANCHOR) return "write the value out";
+    if (what == YAML::ErrorMsg::MAP_VALUE)
+      return "is the indent right? text with ': ' in it stands in quotes";
+    return "is the indent right?";
+  }
+  [[nodiscard]] Mark mark(const YAML::Mark& m) const { return {file_, m.line + 1, m.column + 1}; }
 
   Node make(Node::Kind kind, const YAML::Mark& m) const {
     Node n;
@@ -135,13 +132,13 @@ class TreeBuilder : public YAML::EventHandler {
     if (!tag.empty() && tag != "?" && tag != "!") refuse(m, "a tag (!name)", "leave it out");
   }
 
-  void open(Node::Kind kind, const YAML::Mark& m, YAML::anchor_t anchor) {
+  void open(Node::Kind kind, const YAML::Mark& m, YAML::anchor_t anchor, YAML::EmitterStyle::value style) {
     refuse_anchor(m, anchor);
     if (open_.size() >= static_cast<std::size_t>(kMostDepth))
       refuse(m, fmt::format("nesting deeper than {} levels", kMostDepth), "flatten it");
     if (!open_.empty() && open_.back().node.is_map() && !open_.back().has_key)
       refuse(m, "a list or map as a key", "keys are plain words; is a bracket not closed?");
-    open_.push_back({make(kind, m), false, {}, {}});
+    open_.push_back({make(kind, m), style == YAML::EmitterStyle::Flow, false, {}, {}});
   }
   void close() {
     Node done = std::move(open_.back().node);
@@ -199,28 +196,12 @@ Node parse_yaml(const std::string& text, const std::string& file_name) {
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const YAML::Exception& e) {
-    throw ConfigError(Diagnostic{builder.mark(e.mark).location(), "", "not readable as YAML: " + e.msg, ""});
+    throw ConfigError(builder.unreadable(e));
   }
   return builder.take();
 }
 
-std::string read_file(const std::string& path) {
-  const auto refuse = [&](const std::string& what, const std::string& hint) {
-    throw ConfigError(Diagnostic{{path, 0, 0}, "", what, hint});
-  };
-  std::error_code failed;
-  if (std::filesystem::is_directory(path, failed)) refuse("is a folder", "name a file in it");
-  if (!std::filesystem::exists(path, failed)) refuse("there is no such file", "");
-  std::ifstream in(path, std::ios::binary);
-  if (!in) refuse("cannot read the file", "may you read it?");
-  std::string text;
-  std::array<char, 1 << 14> chunk{};
-  while (in && text.size() <= kMostBytes) {
-    in.read(chunk.data(), chunk.size());
-    text.append(chunk.data(), static_cast<std::size_t>(in.gcount()));
-  }
-  return text;
-}
+std::string read_file(const std::string& path) { return read_bytes(path, kMostBytes); }
 
 Node read_yaml(const std::string& path) {
   const std::string text = read_file(path);

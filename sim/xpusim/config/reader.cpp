@@ -14,6 +14,7 @@ namespace xpusim::config {
 namespace {
 
 constexpr std::array<std::string_view, 5> kLeafKeys = {"value", "basis", "source", "range", "note"};
+constexpr const char* kIsUnitRight = "; is the unit right?";
 constexpr std::string_view kLeafForm = "write {value: ..., basis: datasheet, source: ...}";
 
 std::string_view kind_name(const Node& n) {
@@ -119,15 +120,12 @@ Reader::Reader(const Node& root, std::string path, Provenance provenance)
 }
 
 void Reader::report(const Mark& where, const std::string& path, std::string message, std::string hint) {
-  if (found_.size() < kMostMistakes)
-    found_.push_back({where.location(), path, std::move(message), std::move(hint)});
-  else
-    ++unlisted_;
+  found_.push_back({where.location(), path, std::move(message), std::move(hint)});
 }
 
 void Reader::report_conflict(const std::vector<std::string>& paths, const std::string& message,
                              const std::string& hint) {
-  for (const Diagnostic& d : found_)
+  for (const Diagnostic& d : found_.listed())
     for (const std::string& path : paths)
       if (is_within(d.path, path) || is_within(path, d.path)) return;
   const auto leaf = leaves_.lower_bound(paths.front());  // the value itself, or the first within it
@@ -138,12 +136,8 @@ void Reader::report_conflict(const std::vector<std::string>& paths, const std::s
 void Reader::finish() {
   const Frame& root = stack_.front();
   check_keys(*root.map, path_, root.known, root.knows_all);
-  if (found_.empty()) return;
-  std::stable_sort(found_.begin(), found_.end(), stands_before);
-  if (unlisted_ > 0)
-    found_.push_back(
-        {{root.where.location().file, 0, 0}, "", fmt::format("and {} more mistakes", unlisted_), ""});
-  throw ConfigError(std::move(found_));
+  std::stable_sort(found_.listed().begin(), found_.listed().end(), stands_before);
+  found_.raise();
 }
 
 std::string Reader::child(std::string_view key) const {
@@ -225,6 +219,9 @@ void Reader::read_leaf(const Node& node, const std::string& path, const FieldInf
   if (!parsed) return;
   handle.set(*parsed);
   leaf.text = value->text;
+  if (handle.dimension != nullptr && !info.range.is_known(number_in(*parsed)))
+    notes_.push_back({value->where.location(), path, leaf.text + " is beyond what devices have",
+                      format_known(info.range, *handle.dimension) + kIsUnitRight});
   leaves_.emplace(path, std::move(leaf));
 }
 
@@ -285,16 +282,22 @@ std::optional<ScalarValue> Reader::parse(const Node& node, const std::string& pa
       else if (const auto near = nearest(node.text, s.choices); !near.empty())
         hint = fmt::format("did you mean '{}'? {}", near, hint);
     }
+    if (is_beyond_reading(node.text, s)) {
+      report_range(node, path, info, s);
+      return std::nullopt;
+    }
     const std::string what = s.dimension != nullptr ? fmt::format(" as {}", s.dimension->name) : "";
     report(node.where, path, fmt::format("cannot read {}{}", in_quotes(node.text), what), hint);
     return std::nullopt;
   }
-  const double number = number_in(*value);  // 0 for what is none
-  const bool is_huge = s.type == ScalarType::Quantity && std::abs(number) > 0x1p62;
-  if (!is_number(s.type) || (info.range.contains(number) && !is_huge)) return value;
-  report(node.where, path, in_quotes(node.text) + " is out of range",
-         is_huge ? "is the unit right?" : format(info.range, s.dimension));
+  if (!is_number(s.type) || info.range.contains(number_in(*value))) return value;
+  report_range(node, path, info, s);
   return std::nullopt;
+}
+
+void Reader::report_range(const Node& node, const std::string& path, const FieldInfo& info, const Scalar& s) {
+  report(node.where, path, in_quotes(node.text) + " is out of range",
+         format(info.range, s.dimension) + (s.dimension != nullptr ? kIsUnitRight : ""));
 }
 
 void Reader::members(const Member& member, const std::string& path, const Describe& describe_members) {
@@ -317,8 +320,8 @@ void Reader::check_keys(const Node& map, const std::string& path, std::span<cons
     const auto [first, is_new] = first_line.emplace(e.key, e.where.line);
     const bool is_unknown = is_new && knows_all && !contains(known, e.key);
     if (is_new && !is_unknown) continue;
-    if (found_.size() >= kMostMistakes) {  // spares the search for the nearest of a million keys
-      ++unlisted_;
+    if (found_.are_many()) {  // spares the search for the nearest of a million keys
+      found_.push_back({});
       continue;
     }
     const std::string key_path = path.empty() ? printable(e.key) : path + "." + printable(e.key);

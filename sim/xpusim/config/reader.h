@@ -31,7 +31,7 @@ using Leaves = std::map<std::string, Leaf>;
 /// Reads a tree into structs by their description. Collects the mistakes instead of stopping at the first.
 class Reader : public Fields {
  public:
-  /// Mistakes that one ConfigError lists. Who has more of them has one mistake, many times.
+  /// Mistakes that one ConfigError lists.
   static constexpr std::size_t kMostMistakes = 100;
 
   Reader(const Node& root, std::string path, Provenance provenance);
@@ -44,6 +44,8 @@ class Reader : public Fields {
   void report_conflict(const std::vector<std::string>& paths, const std::string& message,
                        const std::string& hint);
   [[nodiscard]] bool has_mistakes() const { return !found_.empty(); }
+  /// What is read, but beyond what devices have.
+  [[nodiscard]] const std::vector<Diagnostic>& notes() const { return notes_; }
   [[nodiscard]] const Leaves& leaves() const { return leaves_; }
   [[nodiscard]] bool reads() const override { return true; }
 
@@ -84,15 +86,16 @@ class Reader : public Fields {
   void check_keys(const Node& map, const std::string& path, std::span<const std::string_view> known,
                   bool knows_all);
   void note_keys_of_others(const FieldInfo&, const Scalar& choice, const Describe&);
+  void report_range(const Node&, const std::string& path, const FieldInfo&, const Scalar&);
   void report(const Mark&, const std::string& path, std::string message, std::string hint = {});
   [[nodiscard]] std::string child(std::string_view key) const;
 
   Provenance provenance_;
   std::string path_;
   std::vector<Frame> stack_;
-  std::vector<Diagnostic> found_;
+  MistakeList found_{kMostMistakes};
+  std::vector<Diagnostic> notes_;
   std::map<std::string, std::string> keys_of_others_;  ///< of the root: and the choice that has them
-  std::size_t unlisted_ = 0;                           ///< mistakes beyond kMostMistakes
   Leaves leaves_;
 };
 

@@ -20,7 +20,7 @@ struct Leading {
   std::string_view rest;
 };
 
-/// The finite number that the text begins with, and what follows it.
+/// The number that the text begins with, and what follows it: infinite where a double cannot hold it.
 std::optional<Leading> leading_number(std::string_view text) {
   if (text.starts_with('+')) {  // from_chars knows no plus
     text.remove_prefix(1);
@@ -29,8 +29,17 @@ std::optional<Leading> leading_number(std::string_view text) {
   double number = 0;
   const char* end = text.data() + text.size();
   const auto parsed = std::from_chars(text.data(), end, number);
-  if (parsed.ec != std::errc() || !std::isfinite(number)) return std::nullopt;
-  return Leading{number, {parsed.ptr, static_cast<std::size_t>(end - parsed.ptr)}};
+  const bool is_beyond = parsed.ec == std::errc::result_out_of_range;
+  if (!is_beyond && (parsed.ec != std::errc() || !std::isfinite(number))) return std::nullopt;
+  return Leading{is_beyond ? HUGE_VAL : number, {parsed.ptr, static_cast<std::size_t>(end - parsed.ptr)}};
+}
+
+/// What one of the unit after a number is in SI base units; nullopt: the dimension has no such unit.
+std::optional<double> scale_of(std::string_view unit, const Dimension& dimension) {
+  unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
+  for (const UnitName& u : dimension.units)
+    if (u.text == unit) return u.scale;
+  return std::nullopt;
 }
 
 /// Words that YAML readers take for something else than text.
@@ -64,7 +73,8 @@ std::string yaml_text(const std::string& text) {
 
 std::optional<double> parse_real(std::string_view text) {
   const auto parsed = leading_number(text);
-  return parsed && parsed->rest.empty() ? std::optional(parsed->number) : std::nullopt;
+  const bool is_whole = parsed && parsed->rest.empty() && std::isfinite(parsed->number);
+  return is_whole ? std::optional(parsed->number) : std::nullopt;
 }
 
 std::optional<std::int64_t> parse_integer(std::string_view text) {
@@ -78,15 +88,24 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
 
 std::optional<double> parse_quantity(std::string_view text, const Dimension& dimension) {
   const auto parsed = leading_number(text);
-  if (!parsed) return std::nullopt;
-  std::string_view unit = parsed->rest;
-  unit.remove_prefix(std::min(unit.find_first_not_of(' '), unit.size()));
-  for (const UnitName& u : dimension.units) {
-    if (u.text != unit) continue;
-    const double si = parsed->number * u.scale;
-    if (std::isfinite(si)) return dimension.is_whole ? std::round(si) : si;
+  const auto scale = parsed ? scale_of(parsed->rest, dimension) : std::nullopt;
+  if (!scale) return std::nullopt;
+  const double si = parsed->number * *scale;
+  if (!std::isfinite(si)) return std::nullopt;
+  return dimension.is_whole ? std::round(si) : si;
+}
+
+bool is_beyond_reading(std::string_view text, const Scalar& s) {
+  const auto parsed = leading_number(text);
+  if (!parsed) return false;
+  if (s.type == ScalarType::Quantity) {
+    const auto scale = scale_of(parsed->rest, *s.dimension);
+    return scale && !std::isfinite(parsed->number * *scale);
   }
-  return std::nullopt;
+  if (!parsed->rest.empty()) return false;
+  if (s.type == ScalarType::Integer)
+    return parsed->number == std::floor(parsed->number) && std::abs(parsed->number) >= 0x1p53;
+  return s.type == ScalarType::Real && !std::isfinite(parsed->number);
 }
 
 std::string format_quantity(double si, const Dimension& dimension) {
@@ -149,10 +168,15 @@ std::string format(const Range& r, const Dimension* dimension) {
   const auto show = [&](double x) {
     return dimension != nullptr ? format_quantity(x, *dimension) : fmt::format("{}", x);
   };
-  std::string text;
-  if (std::isfinite(r.low)) text = fmt::format("{} {}", r.low_is_open ? "above" : "at least", show(r.low));
+  std::string text = r.or_zero ? show(0) + ", or " : "";
+  if (std::isfinite(r.low)) text += fmt::format("{} {}", r.low_is_open ? "above" : "at least", show(r.low));
   if (std::isfinite(r.high)) text += fmt::format("{}at most {}", text.empty() ? "" : ", ", show(r.high));
   return text;
+}
+
+std::string format_known(const Range& r, const Dimension& d) {
+  if (!std::isfinite(r.known_low)) return {};
+  return fmt::format("{} to {}", format_quantity(r.known_low, d), format_quantity(r.known_high, d));
 }
 
 }  // namespace xpusim::config

@@ -15,6 +15,8 @@ namespace xpusim::config {
 [[nodiscard]] std::optional<std::int64_t> parse_integer(std::string_view text);
 /// A number with a unit, e.g. "3.2 TB/s", in SI base units; nullopt when it is not of that dimension.
 [[nodiscard]] std::optional<double> parse_quantity(std::string_view text, const Dimension&);
+/// Is it a number, of a quantity with its unit, that is too large or too small to be read?
+[[nodiscard]] bool is_beyond_reading(std::string_view text, const Scalar&);
 /// The shortest text of a quantity, in its best-fitting unit. parse_quantity reads it back.
 [[nodiscard]] std::string format_quantity(double si, const Dimension&);
 
@@ -24,7 +26,9 @@ namespace xpusim::config {
 [[nodiscard]] std::string format(const Scalar&);
 /// What to write for a value, as a hint: "write a whole number".
 [[nodiscard]] std::string expected(const Scalar&);
-/// "at least 1, at most 4096", "above 0 B".
+/// "at least 1, at most 4096", "0 B, or at least 1 KiB".
 [[nodiscard]] std::string format(const Range&, const Dimension*);
+/// What devices have: "300 GB/s to 25 TB/s"; empty: that is not said.
+[[nodiscard]] std::string format_known(const Range&, const Dimension&);
 
 }  // namespace xpusim::config

@@ -1,6 +1,8 @@
 #pragma once
+#include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace xpusim {
@@ -20,7 +22,7 @@ struct Diagnostic {
   std::string hint;     ///< what would be right; may be empty
 };
 
-/// "file:line:col: key.path: message (hint)" per diagnostic, one a line.
+/// "file:line:col: key.path: message (hint)" per diagnostic, one a line, fit for a terminal.
 [[nodiscard]] std::string render(const std::vector<Diagnostic>& diagnostics);
 
 /// An input file, option or override is wrong. Thrown once per load with every mistake found.
@@ -32,6 +34,25 @@ class ConfigError : public std::runtime_error {
 
  private:
   std::vector<Diagnostic> diagnostics_;
+};
+
+/// Mistakes as they are found: the first `most` of them, and the number of all. Who has more of them has one
+/// mistake, many times.
+class MistakeList {
+ public:
+  explicit MistakeList(std::size_t most = 20) : most_(most) {}
+  void push_back(Diagnostic d) {
+    if (++all_ <= most_) listed_.push_back(std::move(d));
+  }
+  [[nodiscard]] bool empty() const { return all_ == 0; }
+  [[nodiscard]] bool are_many() const { return all_ >= most_; }
+  [[nodiscard]] std::vector<Diagnostic>& listed() { return listed_; }
+  /// Throws ConfigError if there are any.
+  void raise();
+
+ private:
+  std::size_t most_, all_ = 0;
+  std::vector<Diagnostic> listed_;
 };
 
 /// The input is well-formed, but this workload cannot run on this chip or system (memory, buffers, data

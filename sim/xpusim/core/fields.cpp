@@ -20,43 +20,53 @@ constexpr UnitName kOpsPerCycle[] = {{"op/cycle", 1}};
 
 template <>
 const Dimension& dimension<Bytes>() {
-  static constexpr Dimension d{"bytes", "80 GiB", kBytes, true};
+  static constexpr Dimension d{"bytes", "80 GiB", kBytes, 1, 0x1p50, true};
   return d;
 }
 template <>
 const Dimension& dimension<Seconds>() {
-  static constexpr Dimension d{"time", "2.4 us", kSeconds};
+  static constexpr Dimension d{"time", "2.4 us", kSeconds, 1e-12, 3600};
   return d;
 }
 template <>
 const Dimension& dimension<Hertz>() {
-  static constexpr Dimension d{"frequency", "1.8 GHz", kHertz};
+  static constexpr Dimension d{"frequency", "1.8 GHz", kHertz, 1e6, 1e11};
   return d;
 }
 template <>
 const Dimension& dimension<Watts>() {
-  static constexpr Dimension d{"power", "700 W", kWatts};
+  static constexpr Dimension d{"power", "700 W", kWatts, 1e-3, 1e6};
   return d;
 }
 template <>
 const Dimension& dimension<BytesPerSecond>() {
-  static constexpr Dimension d{"bandwidth", "1.6 TB/s", kBytesPerSecond};
+  static constexpr Dimension d{"bandwidth", "1.6 TB/s", kBytesPerSecond, 1e6, 1e18};
   return d;
 }
 template <>
 const Dimension& dimension<BytesPerCycle>() {
-  static constexpr Dimension d{"bytes per cycle", "128 B/cycle", kBytesPerCycle};
+  static constexpr Dimension d{"bytes per cycle", "128 B/cycle", kBytesPerCycle, 1e-3, 1e6};
   return d;
 }
 template <>
 const Dimension& dimension<FlopsPerCycle>() {
-  static constexpr Dimension d{"FLOP per cycle", "8192 FLOP/cycle", kFlopsPerCycle};
+  static constexpr Dimension d{"FLOP per cycle", "8192 FLOP/cycle", kFlopsPerCycle, 1, 1e9};
   return d;
 }
 template <>
 const Dimension& dimension<OpsPerCycle>() {
-  static constexpr Dimension d{"element operations per cycle", "128 op/cycle", kOpsPerCycle};
+  static constexpr Dimension d{"element operations per cycle", "128 op/cycle", kOpsPerCycle, 1e-3, 1e6};
   return d;
+}
+
+Range within(Range r, const Dimension& d) {
+  if (r.low <= 0) {
+    r.or_zero = !r.low_is_open;
+    r.low_is_open = false;
+    r.low = d.least;
+  }
+  if (r.high == Range::kNone) r.high = d.most;
+  return r;
 }
 
 }  // namespace xpusim

@@ -30,7 +30,10 @@ struct Dimension {
   std::string_view name;
   std::string_view example;
   std::span<const UnitName> units;  ///< first: the unit of a zero
-  bool is_whole = false;            ///< comes in whole numbers of its SI unit; others are rounded
+  /// In SI base units, what a value that is not 0 may be where its key does not say: beyond these a unit is
+  /// wrong, whatever the device.
+  double least, most;
+  bool is_whole = false;  ///< comes in whole numbers of its SI unit; others are rounded
 };
 
 /// The dimension of a Quantity type; specialised for each unit that configs may hold.
@@ -55,18 +58,33 @@ const Dimension& dimension<OpsPerCycle>();
 
 /// Admitted values of a number, in SI base units.
 struct Range {
-  double low = -std::numeric_limits<double>::infinity();
-  double high = std::numeric_limits<double>::infinity();
+  static constexpr double kNone = std::numeric_limits<double>::infinity();
+  double low = -kNone;
+  double high = kNone;
   bool low_is_open = false;
-  [[nodiscard]] bool contains(double x) const { return (low_is_open ? x > low : x >= low) && x <= high; }
-  [[nodiscard]] bool is_bounded() const { return std::isfinite(low) || std::isfinite(high); }
+  bool or_zero = false;                           ///< 0 is admitted below `low`, too: there is no such part
+  double known_low = -kNone, known_high = kNone;  ///< of devices there are; what is beyond gets a note
+
+  [[nodiscard]] bool contains(double x) const {
+    return std::isfinite(x) && ((or_zero && x == 0) || ((low_is_open ? x > low : x >= low) && x <= high));
+  }
+  [[nodiscard]] bool is_known(double x) const { return x == 0 || (x >= known_low && x <= known_high); }
+  /// The same, with what devices have.
+  [[nodiscard]] constexpr Range known(double from, double to) const {
+    Range r = *this;
+    r.known_low = from;
+    r.known_high = to;
+    return r;
+  }
 };
 constexpr Range any_number() { return {}; }
-constexpr Range positive() { return {0.0, std::numeric_limits<double>::infinity(), true}; }
-constexpr Range at_least(double low) { return {low, std::numeric_limits<double>::infinity(), false}; }
-constexpr Range between(double low, double high) { return {low, high, false}; }
-/// A ratio above 0 and up to 1.
-constexpr Range fraction() { return {0.0, 1.0, true}; }
+constexpr Range positive() { return {.low = 0, .low_is_open = true}; }
+constexpr Range at_least(double low) { return {.low = low}; }
+constexpr Range between(double low, double high) { return {.low = low, .high = high}; }
+/// A ratio above 0 and up to 1. What is far below is a mistake, and overflows what is divided by it.
+constexpr Range fraction() { return between(1e-6, 1); }
+/// The range with its open ends closed by what the dimension admits.
+[[nodiscard]] Range within(Range, const Dimension&);
 
 struct FieldInfo {
   std::string_view key;  ///< empty: an element of a list
@@ -283,6 +301,10 @@ void Fields::visit_value(const FieldInfo& info, T& value) {
         });
   } else if constexpr (requires(Fields & f, T & v) { describe(f, v); }) {
     group(info, [&value](Fields& f) { describe(f, value); });
+  } else if constexpr (detail::IsQuantity<T>) {
+    FieldInfo closed = info;
+    closed.range = within(info.range, dimension<T>());
+    scalar(closed, detail::scalar_of(value));
   } else {
     scalar(info, detail::scalar_of(value));
   }

@@ -10,7 +10,11 @@ namespace xpusim {
 /// mistake.
 [[nodiscard]] std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates);
 
-/// User text fit for a message: control characters as spaces, and cut when it is long.
+/// Bytes of the well-formed UTF-8 character that the text begins with; 0: it begins with none.
+[[nodiscard]] std::size_t utf8_size(std::string_view text);
+/// Text fit for a terminal: control characters and bytes that are no UTF-8 as \xNN.
+[[nodiscard]] std::string visible(std::string_view text);
+/// User text fit for a message: visible, and cut when it is long.
 [[nodiscard]] std::string printable(std::string_view text);
 /// The same in quotes.
 [[nodiscard]] std::string in_quotes(std::string_view text);

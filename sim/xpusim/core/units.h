@@ -65,7 +65,14 @@ constexpr BytesPerSecond operator*(BytesPerCycle rate, Hertz clock) {
 }
 
 inline constexpr double kTicksPerSecond = 1e12;
-inline Ticks to_ticks(Seconds t) { return Ticks(std::llround(t.count() * kTicksPerSecond)); }
+/// Ticks are summed up over a step: of longer times the sum could leave 64 bits.
+inline constexpr Seconds kLongestTime{1e5};
+/// Throws InfeasibleError for a time that is longer, ModelError for one that is no number.
+[[noreturn]] void refuse_ticks(Seconds);
+inline Ticks to_ticks(Seconds t) {
+  if (!(t <= kLongestTime)) refuse_ticks(t);
+  return Ticks(std::llround(t.count() * kTicksPerSecond));
+}
 constexpr Seconds to_seconds(Ticks t) { return Seconds(static_cast<double>(t.count()) / kTicksPerSecond); }
 
 /// A count as a factor of a formula.

@@ -1,15 +1,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
+#include <sstream>
 
 #include "xpusim/config/scalars.h"
 #include "xpusim/core/error.h"
+#include "xpusim/core/file.h"
 #include "xpusim/core/text.h"
 #include "xpusim/jobs/load.h"
 
 namespace xpusim::jobs {
 namespace {
+
+/// Bytes from one rank to another.
+constexpr Range kMessage = between(0, 1LL << 50);
 
 /// The parameters that words give: a call, and what is read further.
 struct Parameters {
@@ -21,7 +25,7 @@ struct Parameters {
 void describe(Fields& f, Parameters& p) {
   network::Call& c = p.call;
   f.required("ranks", c.group.ranks, "devices that take part", between(1, 1 << 24));
-  f.required("size", c.size, "message, by the nccl-tests size convention", between(1, 1LL << 50));
+  f.required("size", c.size, "message, by the nccl-tests size convention", between(1, kMessage.high));
   f.optional("algorithm", c.algorithm, "auto: the library's choice");
   f.label("protocol", c.protocol, "of the library; default: its choice");
   f.label("library", c.library, "of the system; default: its first");
@@ -49,9 +53,15 @@ std::int64_t whole(const std::string& key, const std::string& text, const std::s
   return *value;
 }
 
-double real(const std::string& key, const std::string& text, const std::string& hint) {
+/// A part of a full speed.
+double rate(const std::string& key, const std::string& text, Range range, const std::string& hint) {
   const auto value = config::parse_real(text);
   if (!value) throw wrong(key, text, hint);
+  if (!range.contains(*value))
+    throw ConfigError(Diagnostic{{"collective", 0, 0},
+                                 key,
+                                 fmt::format("rate {} is out of range", printable(text)),
+                                 config::format(range, nullptr)});
   return *value;
 }
 
@@ -77,23 +87,28 @@ network::Faults read_faults(const Parameters& p) {
     const auto halves = split(item, ':');
     const auto words = split(halves.front(), '.');
     if (halves.size() != 2 || words.size() < 3 || words.size() > 4) throw wrong("degrade", item, kLink);
+    Range or_dead = fraction();
+    or_dead.or_zero = true;
     network::LinkFault f{words[0], words[1], whole("degrade", words[2], kLink), -1,
-                         real("degrade", halves[1], kLink)};
+                         rate("degrade", halves[1], or_dead, kLink)};
     if (words.size() == 4) f.part = whole("degrade", words[3], kLink);
     faults.links.push_back(std::move(f));
   }
   for (const std::string& item : p.slow.empty() ? std::vector<std::string>{} : split(p.slow, ',')) {
     const auto halves = split(item, ':');
     if (halves.size() != 2) throw wrong("slow", item, "e.g. 3:0.5");
-    faults.ranks.push_back({whole("slow", halves[0], "e.g. 3:0.5"), real("slow", halves[1], "e.g. 3:0.5")});
+    faults.ranks.push_back(
+        {whole("slow", halves[0], "e.g. 3:0.5"), rate("slow", halves[1], fraction(), "e.g. 3:0.5")});
   }
   return faults;
 }
 
 std::vector<double> read_traffic(const std::string& file) {
   if (file.empty()) return {};
-  std::ifstream in(file);
-  if (!in) throw ConfigError(Diagnostic{{file, 0, 0}, "", "cannot read the file", "does it exist?"});
+  constexpr std::size_t kMost = std::size_t{64} << 20;
+  std::istringstream in(read_bytes(file, kMost));
+  if (in.view().size() > kMost)
+    throw ConfigError(Diagnostic{{file, 0, 0}, "", "more than 64 MiB", "a matrix of ranks by ranks"});
   std::vector<double> bytes;
   int number = 0;
   std::size_t columns = 0;
@@ -109,9 +124,11 @@ std::vector<double> read_traffic(const std::string& file) {
     columns = cells.size();
     for (const std::string& cell : cells) {
       const auto value = config::parse_real(cell);
-      if (!value || *value < 0)
-        throw ConfigError(
-            Diagnostic{{file, number, 1}, "", "cannot read " + in_quotes(cell), "bytes, 0 or more"});
+      if (!value || !kMessage.contains(*value))
+        throw ConfigError(Diagnostic{{file, number, 1},
+                                     "",
+                                     "cannot read " + in_quotes(cell),
+                                     fmt::format("bytes, {} to {:.0f}", kMessage.low, kMessage.high)});
       bytes.push_back(*value);
     }
   }

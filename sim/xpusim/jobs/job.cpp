@@ -6,6 +6,7 @@
 #include "xpusim/core/error.h"
 #include "xpusim/core/hash.h"
 #include "xpusim/jobs/load.h"
+#include "xpusim/jobs/sound.h"
 #include "xpusim/result/version.h"
 
 namespace xpusim::jobs {
@@ -26,6 +27,13 @@ ScenarioJob load_scenario(const config::Library& library, const std::string& id,
   return job;
 }
 
+OperatorJob load_operator(const config::Library& library, const Subject& s, const std::string& chip,
+                          const config::Overrides& overrides) {
+  Operator o = parse_operator(s.text, s.words);
+  auto loaded = library.chip(chip, overrides);
+  return {std::move(o), std::move(loaded.value), s.launch, std::move(loaded.notes)};
+}
+
 TraceJob load_trace(const config::Library& library, const std::string& id, const std::string& system,
                     const config::Overrides& overrides) {
   if (system.empty())
@@ -37,6 +45,34 @@ TraceJob load_trace(const config::Library& library, const std::string& id, const
   auto trace = library.trace(id);
   return {std::move(trace), load_platform(library, system, overrides)};
 }
+
+/// The notes of all files of a job.
+struct Notes {
+  using List = std::vector<Diagnostic>;
+
+  List operator()(const OperatorJob& j) const { return j.notes; }
+  List operator()(const ScenarioJob& j) const {
+    List all = j.scenario.notes;
+    add(all, j.model.notes);
+    if (j.stack) add(all, j.stack->notes);
+    return with(std::move(all), j.platform);
+  }
+  List operator()(const TraceJob& j) const { return with(j.trace.notes, j.platform); }
+  List operator()(const CollectiveJob& j) const { return with({}, j.platform); }
+  List operator()(const ValidationJob& j) const {
+    const auto* calls = std::get_if<OfCalls>(&j.replay);
+    return calls == nullptr ? j.notes : with(j.notes, calls->on);
+  }
+
+ private:
+  using OfCalls = Replay<validation::MeasuredCalls, Platform>;
+  static void add(List& all, const List& more) { all.insert(all.end(), more.begin(), more.end()); }
+  static List with(List all, const Platform& p) {
+    add(all, p.system.notes);
+    if (p.chip) add(all, p.chip->notes);
+    return all;
+  }
+};
 
 /// What each kind of job comes to.
 struct Runner {
@@ -103,7 +139,7 @@ Job load(const config::Library& library, const Subject& s, const std::string& on
          const config::Overrides& overrides) {
   switch (s.kind) {
     case Kind::Op:
-      return OperatorJob{parse_operator(s.text, s.words), library.chip(on, overrides).value, s.launch};
+      return load_operator(library, s, on, overrides);
     case Kind::Scenario:
       return load_scenario(library, s.text, on, overrides);
     case Kind::Trace:
@@ -116,8 +152,14 @@ Job load(const config::Library& library, const Subject& s, const std::string& on
   return load_validation(library, s.text, on, overrides);
 }
 
+std::vector<Diagnostic> notes_of(const Job& job) { return std::visit(Notes(), job); }
+
 Outcome run(const Job& job, const Options& options, const AccuracyTable& accuracy) {
-  return std::visit(Runner{options, accuracy}, job);
+  Outcome outcome = std::visit(Runner{options, accuracy}, job);
+  std::visit([](const auto& o) { check_sound(o); }, outcome);
+  if (auto* r = std::get_if<result::Result>(&outcome))
+    for (const Diagnostic& note : notes_of(job)) r->warnings.push_back(render({note}));
+  return outcome;
 }
 
 std::string resolved(const Job& job) {
@@ -146,13 +188,39 @@ void stamp(result::Result& r, const Job& job) {
   r.config_hash = hash_of(job, r.config, r.fidelity);
 }
 
-step::PlanSearch search(ScenarioJob& job, std::size_t confirmed, const Options& options) {
+namespace {
+
+/// The key's place in a scenario.
+std::string leaf_of(step::PlanKey key) {
+  const std::string name(enum_name(key));
+  if (key == step::PlanKey::MicroBatch || key == step::PlanKey::Recompute) return "scenario." + name;
+  return (key == step::PlanKey::Schedule ? "scenario.training." : "scenario.parallelism.") + name;
+}
+
+/// What the scenario leaves open, or is to be told anew. Replicas are what the other groups leave: where one
+/// of those is freed, so are they.
+step::PlanKeys searched_keys(const config::Leaves& stated, const step::PlanKeys& freed) {
+  using step::PlanKey;
+  step::PlanKeys searched = freed;
+  for (std::size_t i = 0; i < EnumNames<PlanKey>::value.size(); ++i)
+    if (const auto key = static_cast<PlanKey>(i); !stated.contains(leaf_of(key))) searched.insert(key);
+  for (const PlanKey group : {PlanKey::Tp, PlanKey::Cp, PlanKey::Pp})
+    if (freed.contains(group)) searched.insert(PlanKey::Dp);
+  return searched;
+}
+
+}  // namespace
+
+step::PlanSearch search(ScenarioJob& job, const step::PlanKeys& freed, std::size_t confirmed,
+                        const Options& options) {
   ScenarioSpec& s = job.scenario.value;
   if (s.phase != Phase::Training)
     throw InfeasibleError(
         fmt::format("a search needs a training scenario; the phase is {}", enum_name(s.phase)));
   const Request q = job.request();
-  step::PlanSearch found = step::search_plans(q, chips_of(q) * q.chip.dies, confirmed, options);
+  step::PlanSearch found = step::search_plans(q, chips_of(q) * q.chip.dies,
+                                              searched_keys(job.scenario.leaves, freed), confirmed, options);
+  for (const step::PlanCandidate& c : found.best) check_sound(*c.played);
   s = step::with_plan(s, found.best.front());
   return found;
 }

@@ -33,6 +33,7 @@ struct OperatorJob {
   Operator op;
   ChipSpec chip;
   Launch launch = Launch::Graph;
+  std::vector<Diagnostic> notes = {};  ///< of the chip's file
 };
 
 /// A scenario and all that it names.
@@ -69,6 +70,7 @@ struct ValidationJob {
   std::variant<Replay<validation::MeasuredSet, ChipSpec>, Replay<validation::MeasuredCalls, Platform>,
                Replay<validation::MeasuredRuns, validation::Platforms>>
       replay;
+  std::vector<Diagnostic> notes = {};  ///< of the files that it names
 };
 
 /// Everything that decides what comes out, read and checked.
@@ -80,7 +82,11 @@ using Outcome = std::variant<result::Result, network::CollectiveTime, validation
 [[nodiscard]] Job load(const config::Library&, const Subject&, const std::string& on,
                        const config::Overrides&);
 
-/// A result has error bands as far as the table knows them, and no record of its inputs yet.
+/// Values of the inputs that are beyond what devices have; a result has them among its warnings.
+[[nodiscard]] std::vector<Diagnostic> notes_of(const Job&);
+
+/// A result has error bands as far as the table knows them, and no record of its inputs yet. Throws
+/// ModelError where it is not sound (jobs/sound.h).
 [[nodiscard]] Outcome run(const Job&, const Options&, const AccuracyTable& = {});
 
 /// The inputs as YAML, every value written out.
@@ -90,8 +96,10 @@ using Outcome = std::variant<result::Result, network::CollectiveTime, validation
 /// Puts both into the job's result.
 void stamp(result::Result&, const Job&);
 
-/// Searches the plan of a training scenario and puts the fastest into it.
-[[nodiscard]] step::PlanSearch search(ScenarioJob&, std::size_t confirmed, const Options&);
+/// Searches the plan of a training scenario and puts the fastest into it. What the scenario states stays, but
+/// for the keys that are freed.
+[[nodiscard]] step::PlanSearch search(ScenarioJob&, const step::PlanKeys& freed, std::size_t confirmed,
+                                      const Options&);
 
 /// Runs the scenario at each number of chips. What does not divide or fit is a point without a result.
 [[nodiscard]] result::ScaleCurve scale(const ScenarioJob&, const std::vector<std::int64_t>& chips,

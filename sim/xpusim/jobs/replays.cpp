@@ -25,7 +25,7 @@ std::string chip_of(const validation::MeasuredSet& set, const config::Library& l
     if (set.chip == id || set.chip == id + std::string(kDie)) return id;
   throw ConfigError(Diagnostic{{set.file, 0, 0},
                                "chip",
-                               fmt::format("no chip '{}'", set.chip),
+                               "no chip " + in_quotes(set.chip),
                                config::hint_of_id(set.chip, known, set.file)});
 }
 
@@ -39,21 +39,29 @@ std::string system_of(const validation::MeasuredCalls& set, const config::Librar
   }
   throw ConfigError(Diagnostic{{set.file, 0, 0},
                                "system",
-                               fmt::format("no system is measured as '{}'", set.system),
+                               "no system is measured as " + in_quotes(set.system),
                                "measured_as of one of: " + join(views(known))});
+}
+
+/// The value of a file; its notes are kept.
+template <class T>
+T noted(config::Loaded<T> loaded, std::vector<Diagnostic>& notes) {
+  notes.insert(notes.end(), loaded.notes.begin(), loaded.notes.end());
+  return std::move(loaded.value);
 }
 
 /// What the rows of a training set run on, with all stacks there are.
 validation::Platforms platforms_of(const validation::MeasuredRuns& set, const config::Library& library,
-                                   const config::Overrides& overrides) {
+                                   const config::Overrides& overrides, std::vector<Diagnostic>& notes) {
   validation::Platforms p;
   for (const validation::MeasuredRun& m : set.rows) {
     if (!m.skipped.empty()) continue;
-    if (!p.chips.contains(m.chip)) p.chips.emplace(m.chip, library.chip(m.chip, overrides).value);
-    if (!p.systems.contains(m.system)) p.systems.emplace(m.system, library.system(m.system, overrides).value);
+    if (!p.chips.contains(m.chip)) p.chips.emplace(m.chip, noted(library.chip(m.chip, overrides), notes));
+    if (!p.systems.contains(m.system))
+      p.systems.emplace(m.system, noted(library.system(m.system, overrides), notes));
   }
   for (const std::string& id : library.list(config::FileKind::Stack))
-    p.stacks.push_back(library.stack(id, overrides).value);
+    p.stacks.push_back(noted(library.stack(id, overrides), notes));
   return p;
 }
 
@@ -69,12 +77,15 @@ ValidationJob load_validation(const config::Library& library, const std::string&
   }
   if (validation::is_training_set(csv)) {
     auto set = validation::interpret_training(csv);
-    auto on = platforms_of(set, library, overrides);
-    return {std::move(csv), Replay<decltype(set), decltype(on)>{std::move(set), std::move(on)}};
+    std::vector<Diagnostic> notes;
+    auto on = platforms_of(set, library, overrides, notes);
+    return {std::move(csv), Replay<decltype(set), decltype(on)>{std::move(set), std::move(on)},
+            std::move(notes)};
   }
   auto set = validation::interpret(csv);
-  ChipSpec on = library.chip(chip.empty() ? chip_of(set, library) : chip, overrides).value;
-  return {std::move(csv), Replay<decltype(set), decltype(on)>{std::move(set), std::move(on)}};
+  auto on = library.chip(chip.empty() ? chip_of(set, library) : chip, overrides);
+  return {std::move(csv), Replay<decltype(set), ChipSpec>{std::move(set), std::move(on.value)},
+          std::move(on.notes)};
 }
 
 }  // namespace xpusim::jobs

@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "xpusim/core/error.h"
-#include "xpusim/jobs/job.h"
+#include "xpusim/jobs/sound.h"
 #include "xpusim/step/step.h"
 
 namespace xpusim::jobs {
@@ -50,6 +50,7 @@ result::ScaleCurve scale(const ScenarioJob& in, const std::vector<std::int64_t>&
                                   [](const result::ScalePoint& p) { return p.result.has_value(); });
   for (result::ScalePoint& p : curve.points)
     if (p.result) p.efficiency = p.result->tokens_per_s_per_chip() / first->result->tokens_per_s_per_chip();
+  check_sound(curve);
   return curve;
 }
 

@@ -69,6 +69,9 @@ struct Weighed {
   double seconds = 0;
 };
 
+/// Throws InfeasibleError where the system has no such plane, library or protocol.
+void check_names(const Call&, const SystemSpec&);
+
 /// All that the library may run for the call, the fastest first. Throws InfeasibleError when it is none.
 [[nodiscard]] std::vector<Weighed> weigh(const Call&, const SystemSpec&);
 

@@ -20,7 +20,8 @@ namespace {
 /// Ranks that are not alike are simulated one by one.
 constexpr std::int64_t kMostRanks = 32768;
 
-std::int64_t ticks(double seconds) { return to_ticks(Seconds(seconds)).count(); }
+/// Of a part of a collective, the closed form of which fits into ticks.
+std::int64_t ticks(double seconds) { return std::llround(seconds * kTicksPerSecond); }
 
 /// All links that messages have asked for, each with its reservations. Collectives that run together share
 /// it.
@@ -77,6 +78,7 @@ class Collective {
         symmetric_(alone && is_symmetric(call_, shape_of(call_.group, topology_), topology_)) {
     if (!symmetric_ && call_.group.ranks > kMostRanks)
       throw InfeasibleError("ranks that are not alike are simulated one by one: at most 32768");
+    static_cast<void>(to_ticks(Seconds(best().seconds)));  // throws where it is too long
     for (std::size_t i = 0; i < best().plan.phases.size(); ++i) {
       latency_.push_back(ticks(best().terms.latency[i]));
       software_.push_back(ticks(best().terms.software[i]));
@@ -401,6 +403,7 @@ class Run {
 }  // namespace
 
 std::vector<CollectiveTime> execute_together(const std::vector<Call>& calls, const SystemSpec& system) {
+  for (const Call& c : calls) check_names(c, system);
   std::vector<Call> several;  // one rank has nothing to do
   std::copy_if(calls.begin(), calls.end(), std::back_inserter(several),
                [](const Call& c) { return c.group.ranks > 1; });

@@ -12,6 +12,8 @@
 namespace xpusim::network {
 namespace {
 
+constexpr const char* kSwitchProtocol = "switch";  ///< of reductions that it does
+
 bool is_exchange(CollectiveKind k) {
   return k == CollectiveKind::AllToAll || k == CollectiveKind::SendRecv || k == CollectiveKind::Dispatch ||
          k == CollectiveKind::Combine;
@@ -38,9 +40,9 @@ void check_call(const Call& c) {
     refuse(
         fmt::format("the traffic matrix has {} entries, {} ranks need {} x {}", c.traffic.size(), n, n, n));
   for (const SlowRank& r : c.faults.ranks)
-    if (r.rank < 0 || r.rank >= n || r.rate <= 0 || r.rate > 1)
-      refuse(fmt::format("slow rank {} at rate {}: rank 0 to {}, rate above 0 and up to 1", r.rank, r.rate,
-                         n - 1));
+    if (r.rank < 0 || r.rank >= n || !fraction().contains(r.rate))
+      refuse(fmt::format("slow rank {} at rate {}: rank 0 to {}, rate {} to 1", r.rank, r.rate, n - 1,
+                         fraction().low));
   if (c.kind == CollectiveKind::SendRecv && n != 2) refuse(fmt::format("send_recv joins 2 ranks, not {}", n));
 }
 
@@ -50,10 +52,11 @@ void check_faults(const Call& c, const Topology& t) {
     std::vector<std::string_view> known;
     for (const LevelSpec& l : t.levels()) known.push_back(l.name);
     if (std::find(known.begin(), known.end(), f.level) == known.end())
-      refuse(fmt::format("no level '{}' (known: {})", f.level, join(known)));
+      refuse(fmt::format("no level {} (known: {})", in_quotes(f.level), join(known)));
     if (std::find(kLinkKindNames.begin(), kLinkKindNames.end(), f.kind) == kLinkKindNames.end())
-      refuse(fmt::format("no links '{}' (known: {})", f.kind, join(kLinkKindNames)));
-    if (f.rate < 0 || f.rate > 1) refuse(fmt::format("a link at rate {}: 0 (dead) to 1", f.rate));
+      refuse(fmt::format("no links {} (known: {})", in_quotes(f.kind), join(kLinkKindNames)));
+    if (f.rate != 0 && !fraction().contains(f.rate))
+      refuse(fmt::format("a link at rate {}: {} to 1, or 0 (dead)", f.rate, fraction().low));
   }
 }
 
@@ -75,7 +78,7 @@ bool carries(Transfers protocol, Transfers asked) {
 std::vector<ProtocolSpec> protocols_of(const Call& c, const LibrarySpec& library, const Plan& plan) {
   if (plan.in_switch) {
     ProtocolSpec p;
-    p.name = "switch";
+    p.name = kSwitchProtocol;
     p.startup = library.in_switch_startup;
     // What later chunks, whose two ways overlap, do not pay: the others' shares of the first one.
     p.chunk = library.in_switch_chunk * (plan.phases.front().moves.front().part.ranks - 1);
@@ -129,8 +132,22 @@ void weigh_plane(const Call& c, const SystemSpec& s, const LibrarySpec& library,
 
 }  // namespace
 
+void check_names(const Call& c, const SystemSpec& s) {
+  if (!c.plane.empty()) static_cast<void>(Topology(s, c.plane));
+  if (c.library.empty() && c.protocol.empty()) return;
+  std::vector<std::string_view> known;
+  const LibrarySpec library = working_library(s, c.library);
+  for (const ProtocolSpec& p : library.protocols) known.push_back(p.name);
+  if (std::any_of(s.levels.begin(), s.levels.end(), [](const auto& l) { return l.in_switch_reduction; }))
+    known.push_back(kSwitchProtocol);
+  if (!c.protocol.empty() && std::find(known.begin(), known.end(), c.protocol) == known.end())
+    refuse(fmt::format("library {} has no protocol {} (known: {})", library.name, in_quotes(c.protocol),
+                       join(known)));
+}
+
 std::vector<Weighed> weigh(const Call& c, const SystemSpec& s) {
   check_call(c);
+  check_names(c, s);
   const LibrarySpec library = working_library(s, c.library);
   if (library.largest.count() > 0 && c.size > library.largest)
     refuse(fmt::format("library {} takes messages of up to {} bytes, not {}", library.name,
@@ -250,7 +267,10 @@ void set_total(CollectiveTime& t, const Call& c, const LibrarySpec& library, dou
 }
 
 CollectiveTime bound(const Call& c, const SystemSpec& s) {
-  if (c.group.ranks <= 1) return {};
+  if (c.group.ranks <= 1) {
+    check_names(c, s);
+    return {};
+  }
   const auto list = weigh(c, s);
   CollectiveTime t = describe_time(c, s, list);
   set_total(t, c, working_library(s, c.library), list.front().seconds);

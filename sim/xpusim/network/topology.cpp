@@ -31,7 +31,7 @@ std::vector<std::string> planes_of(const SystemSpec& s) {
 Topology::Topology(const SystemSpec& s, const std::string& plane) : system_(s.id) {
   const auto known = planes_of(s);
   if (std::find(known.begin(), known.end(), plane) == known.end())
-    throw InfeasibleError(fmt::format("{}: no plane '{}' (known: {})", s.id, plane,
+    throw InfeasibleError(fmt::format("{}: no plane {} (known: {})", s.id, in_quotes(plane),
                                       known.front().empty() ? "none has a name" : join(views(known))));
   for (const LevelSpec& l : s.levels)
     if (l.plane.empty() || l.plane == plane) levels_.push_back(l);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "xpusim/config/describe.h"
@@ -131,7 +131,12 @@ void describe(Fields& f, Baseline& b) {
   f.optional("cases", b.cases, "outcomes by case");
 }
 
-double rounded(double x) { return std::strtod(number_text(x).c_str(), nullptr); }
+double rounded(double x) {
+  double kept = x;
+  const std::string text = number_text(x);
+  std::from_chars(text.data(), text.data() + text.size(), kept);  // in every locale
+  return kept;
+}
 
 Baseline parse_baseline(const std::string& text, const std::string& file) {
   return whole(file, [&] { return baseline_of(config::parse_yaml(text, file), file); });

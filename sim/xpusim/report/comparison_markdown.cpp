@@ -6,15 +6,7 @@
 namespace xpusim::report {
 namespace {
 
-/// Text in a cell of a table.
-std::string cell(const std::string& text) {
-  std::string safe;
-  for (const char c : text) {
-    if (c == '|' || c == '<' || c == '`') safe += '\\';
-    safe += c == '\n' ? ' ' : c;
-  }
-  return safe;
-}
+std::string cell(const std::string& text) { return escaped_markdown(text); }
 
 std::string row(const std::vector<std::string>& cells) {
   std::string line = "|";
@@ -71,9 +63,9 @@ constexpr std::size_t kMostExplained = 300;
 }  // namespace
 
 std::string to_markdown(const Comparison& all) {
-  std::string text = fmt::format("### {}: {}\n\nBaseline `{}`, {}\n", cell(all.suite), counts_text(all),
-                                 all.baseline, cell(baseline_text(all)));
-  for (const std::string& value : all.what_if) text += fmt::format("\nWhat if: `{}`\n", value);
+  std::string text = fmt::format("### {}: {}\n\nBaseline {}, {}\n", cell(all.suite), counts_text(all),
+                                 markdown_code(all.baseline), cell(baseline_text(all)));
+  for (const std::string& value : all.what_if) text += fmt::format("\nWhat if: {}\n", markdown_code(value));
   if (const std::string line = measured_line(all); !line.empty()) text += "\n" + line;
   if (all.count(Verdict::Changed) > 0) {
     if (!all.inputs.empty()) text += "\nInputs that changed:\n\n";

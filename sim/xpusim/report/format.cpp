@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -35,6 +36,28 @@ std::string escaped(std::string_view text) {
       safe += static_cast<unsigned char>(c) < 0x20 && c != '\n' ? ' ' : c;
   }
   return safe;
+}
+
+std::string escaped_markdown(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    if (std::string_view("\\`*[]<|!").find(c) != std::string_view::npos) safe += '\\';
+    safe += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+    if (c == '@' || c == '#') safe += "<!-- -->";  // a backslash does not keep a forge from its references
+  }
+  return safe;
+}
+
+std::string markdown_code(std::string_view text) {
+  std::size_t longest = 0, run = 0;
+  std::string line;
+  for (const char c : text) {
+    run = c == '`' ? run + 1 : 0;
+    longest = std::max(longest, run);
+    line += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  }
+  const std::string fence(longest + 1, '`'), gap = longest > 0 ? " " : "";
+  return fence + gap + line + gap + fence;
 }
 
 std::string quoted(const std::string& text) {

@@ -23,6 +23,10 @@ using Json = nlohmann::ordered_json;
 /// What most of the time is spent on.
 [[nodiscard]] std::string_view largest(const Breakdown&);
 
+/// Text in a paragraph or a cell of Markdown, on one line: no markup, link, image, mention or reference.
+[[nodiscard]] std::string escaped_markdown(std::string_view);
+/// Text as code of Markdown, whatever back quotes are in it.
+[[nodiscard]] std::string markdown_code(std::string_view);
 /// Text in HTML and XML, in double-quoted attributes too.
 [[nodiscard]] std::string escaped(std::string_view);
 /// Text as a string of JSON, bytes that are no UTF-8 replaced.

@@ -22,8 +22,10 @@ namespace xpusim::report {
 /// Results side by side as a text table, with ratios to the first.
 [[nodiscard]] std::string to_table(const std::vector<result::Result>&);
 
-/// The best plans, a line each.
-[[nodiscard]] std::string to_table(const step::PlanSearch&);
+/// What was searched, and the best plans, a line each.
+[[nodiscard]] std::string to_text(const step::PlanSearch&);
+/// The same; the plan that is taken, the first, is the result that this belongs to, "plans" are the others.
+[[nodiscard]] Json to_json(const step::PlanSearch&);
 
 /// {"schema": "xpusim.scale/1", ...}.
 [[nodiscard]] Json to_json(const std::vector<result::ScaleCurve>&, result::Scaling);

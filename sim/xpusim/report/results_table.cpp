@@ -201,21 +201,4 @@ std::string to_table(const std::vector<Result>& results) {
   return c.table.text();
 }
 
-std::string to_table(const step::PlanSearch& s) {
-  Table t({4, 4, 4, 4, 4, 6, 6, 10, 10, 12, 7});
-  t.row({"tp", "cp", "pp", "vpp", "ep", "dp", "micro", "bound [s]", "step [s]", "memory [GiB]", "MFU"});
-  for (const step::PlanCandidate& p : s.best) {
-    const Result& r = *p.played;
-    std::vector<std::string> cells;
-    for (const std::int64_t n : {r.groups.tensor, r.groups.context, r.groups.pipeline, r.training->chunks,
-                                 r.groups.expert, r.groups.data, p.micro_batch})
-      cells.push_back(std::to_string(n));
-    for (const Seconds time : {p.bound, r.total}) cells.push_back(fmt::format("{:.4g}", time.count()));
-    cells.insert(cells.end(), {fixed(r.memory.total() / 0x1p30, 1), percent(r.training->mfu)});
-    t.row(std::move(cells));
-  }
-  return fmt::format("{} plans timed in closed form, {} refused; the best {}:\n\n{}\n", s.tried, s.refused,
-                     s.best.size(), t.text());
-}
-
 }  // namespace xpusim::report

@@ -6,20 +6,24 @@
 
 namespace xpusim {
 
+namespace {
+constexpr Range kPercent = between(0, 1e6);
+}  // namespace
+
 void describe(Fields& f, ValidatedExtent& c) {
   f.label("name", c.name, "extent", true);
-  f.required("low", c.low, "smallest that was measured", at_least(0));
-  f.required("high", c.high, "largest that was measured", at_least(0));
+  f.required("low", c.low, "smallest that was measured", between(0, 1e18));
+  f.required("high", c.high, "largest that was measured", between(0, 1e18));
 }
 
 void describe(Fields& f, ClassAccuracy& c) {
   f.label("chip", c.chip, "chip that was measured", true);
   f.label("family", c.family, "its family", true);
   f.label("operators", c.operators, "class of operators", true);
-  f.required("rows", c.rows, "measurements", at_least(1));
-  f.required("mape_pct", c.mape_pct, "mean absolute error", at_least(0));
-  f.required("bias_pct", c.bias_pct, "mean signed error; below 0: predicted too fast", any_number());
-  f.required("p90_pct", c.p90_pct, "nine of ten rows are off by less", at_least(0));
+  f.required("rows", c.rows, "measurements", between(1, 1e9));
+  f.required("mape_pct", c.mape_pct, "mean absolute error", kPercent);
+  f.required("bias_pct", c.bias_pct, "mean signed error; below 0: predicted too fast", between(-1e6, 1e6));
+  f.required("p90_pct", c.p90_pct, "nine of ten rows are off by less", kPercent);
   f.optional("extents", c.extents, "measured range");
 }
 

@@ -4,7 +4,7 @@ namespace xpusim {
 
 void describe(Fields& f, FailureSpec& c) {
   f.required("mtbf_per_chip", c.mtbf_per_chip,
-             "mean time between failures that stop the job, times the chips in it", at_least(3600));
+             "mean time between failures that stop the job, times the chips in it", between(3600, 1e12));
   f.required("checkpoint_write", c.checkpoint_write, "that the job stands still for a checkpoint",
              between(1e-3, 86400));
   f.optional("checkpoint_interval", c.checkpoint_interval,

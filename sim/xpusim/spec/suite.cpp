@@ -3,7 +3,7 @@
 namespace xpusim {
 
 void describe(Fields& f, MeasuredTime& m) {
-  f.required("time", m.time, "measured time of the case", positive());
+  f.required("time", m.time, "measured time of the case", between(1e-9, 30 * 86400));
   f.label("source", m.source, "where it was published", true);
 }
 

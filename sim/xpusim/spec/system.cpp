@@ -102,8 +102,8 @@ void describe(Fields& f, TierSpec& c) {
   f.label("name", c.name, "name of the tier, e.g. leaf", true);
   f.required("endpoints", c.endpoints, "devices below one of its switches, of all rails together", kDevices);
   f.required("oversubscription", c.oversubscription, "bandwidth from below over bandwidth to above",
-             at_least(1));
-  f.required("latency", c.latency, "added to a way over the tier above", at_least(0));
+             between(1, 1000));
+  f.required("latency", c.latency, "added to a way over the tier above", at_least(0).known(50e-9, 100e-6));
 }
 
 void describe(Fields& f, LevelSpec& c) {
@@ -112,8 +112,9 @@ void describe(Fields& f, LevelSpec& c) {
   f.required("kind", c.kind, "how the endpoints are joined");
   f.required("endpoints", c.endpoints, "devices that one instance of this level joins", between(2, 1 << 24));
   f.required("bandwidth", c.bandwidth, "of one device, per direction, all its links of this level",
-             positive());
-  f.required("latency", c.latency, "device to device; of a torus or ring, per hop", at_least(0));
+             positive().known(1e9, 5e12));
+  f.required("latency", c.latency, "device to device; of a torus or ring, per hop",
+             at_least(0).known(50e-9, 100e-6));
   f.required("achieved_fraction", c.achieved_fraction, "part of bandwidth that long messages reach",
              fraction());
   f.optional("in_switch_reduction", c.in_switch_reduction, "the switch adds up what passes through it");
@@ -123,43 +124,48 @@ void describe(Fields& f, LevelSpec& c) {
   f.optional("forwarding", c.forwarding, "whether a message is passed on before it is there as a whole");
   f.optional("links", c.links, "links of one device into this level", between(1, 4096));
   f.optional("medium", c.medium, "copper, or optical with a module at each end");
-  f.optional("module_power", c.module_power, "one optical module", at_least(0));
+  f.optional("module_power", c.module_power, "one optical module", at_least(0).known(1, 100));
   describe_shape(f, c);
 }
 
 void describe(Fields& f, ProtocolSpec& c) {
   f.label("name", c.name, "name of the protocol", true);
   f.optional("transfers", c.transfers, "what it carries");
-  f.optional("startup", c.startup, "once per collective", at_least(0));
-  f.required("step", c.step, "cost of each step besides the wire's latency", at_least(0));
+  f.optional("startup", c.startup, "once per collective", at_least(0).known(10e-9, 10e-3));
+  f.required("step", c.step, "cost of each step besides the wire's latency", at_least(0).known(10e-9, 1e-3));
   f.required("bandwidth_fraction", c.bandwidth_fraction, "part of the rate that the level achieves",
              fraction());
-  f.optional("rate", c.rate, "that a rank's kernels move at most, over all levels; 0: any", at_least(0));
+  f.optional("rate", c.rate, "that a rank's kernels move at most, over all levels; 0: any",
+             at_least(0).known(1e9, 20e12));
   f.optional("chunk", c.chunk, "bytes that are staged before the receiver begins", at_least(0));
   f.optional("largest_message", c.largest_message, "to one peer; 0: any", at_least(0));
   f.optional("copy_bandwidth", c.copy_bandwidth, "copy of the own share by channels of its own; 0: library's",
-             at_least(0));
+             at_least(0).known(1e9, 50e12));
 }
 
 void describe(Fields& f, LibrarySpec& c) {
   f.label("name", c.name, "collective library", true);
   f.label("measured_as", c.measured_as, "sources of measured sets that ran this one, not the first");
   f.label("calls", c.calls, "library that does the work: this one is a framework that calls it, and adds");
-  f.required("launch", c.launch, "cost of one collective in a graph before data moves", at_least(0));
-  f.optional("exchange_launch", c.exchange_launch, "the same besides, of an all_to_all", at_least(0));
+  f.required("launch", c.launch, "cost of one collective in a graph before data moves",
+             at_least(0).known(10e-9, 1e-3));
+  f.optional("exchange_launch", c.exchange_launch, "the same besides, of an all_to_all",
+             at_least(0).known(10e-9, 1e-3));
   f.optional("eager_launch", c.eager_launch, "least time of a collective that the host launches by itself",
-             at_least(0));
+             at_least(0).known(10e-9, 1e-3));
   f.optional("eager_copy", c.eager_copy, "copy of an all_reduce's message outside a graph; 0: none",
-             at_least(0));
-  f.optional("message", c.message, "cost of each peer of a step after the first", at_least(0));
-  f.optional("proxy", c.proxy, "cost of each step over a level that the host drives", at_least(0));
+             at_least(0).known(1e9, 50e12));
+  f.optional("message", c.message, "cost of each peer of a step after the first",
+             at_least(0).known(10e-9, 1e-3));
+  f.optional("proxy", c.proxy, "cost of each step over a level that the host drives",
+             at_least(0).known(10e-9, 1e-3));
   f.optional("in_place", c.in_place, "an all_reduce leaves the sum where its input was");
   f.optional("copy_bandwidth", c.copy_bandwidth, "copy of a rank's own share to the output; 0: none",
-             at_least(0));
+             at_least(0).known(1e9, 50e12));
   f.optional("reduce_bandwidth", c.reduce_bandwidth, "sums that transfers do not hide; 0: hidden",
-             at_least(0));
+             at_least(0).known(1e9, 50e12));
   f.optional("in_switch_startup", c.in_switch_startup, "once per collective that the switch reduces",
-             at_least(0));
+             at_least(0).known(10e-9, 10e-3));
   f.optional("in_switch_chunk", c.in_switch_chunk,
              "of a rank's share, that goes up to the switch before any comes down", at_least(0));
   f.optional("node", c.node, "devices that it takes for one node; 0: those of the inner levels",
@@ -219,7 +225,8 @@ const LibrarySpec& library_of(const SystemSpec& system, const std::string& name)
     if (name.empty() || l.name == name) return l;
     known.push_back(l.name);
   }
-  throw InfeasibleError(fmt::format("{}: no library '{}' (known: {})", system.id, name, join(known)));
+  throw InfeasibleError(
+      fmt::format("{}: no library {} (known: {})", system.id, in_quotes(name), join(known)));
 }
 
 LibrarySpec working_library(const SystemSpec& system, const std::string& name) {

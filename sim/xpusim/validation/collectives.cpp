@@ -162,7 +162,7 @@ bool is_collective_set(const Csv& csv) {
 }
 
 MeasuredCalls interpret_collectives(const Csv& csv) {
-  std::vector<Diagnostic> found;
+  MistakeList found;
   MeasuredCalls set;
   set.file = csv.file;
   const bool of_system = csv.attributes.contains("system");
@@ -177,14 +177,14 @@ MeasuredCalls interpret_collectives(const Csv& csv) {
   for (const std::string_view c : columns)
     if (!csv.has(c))
       found.push_back({{csv.file, 0, 0}, std::string(c), "missing column", "sets of collectives need it"});
-  if (!found.empty()) throw ConfigError(std::move(found));
+  found.raise();
   for (const CsvRow& row : csv.rows) {
     Fields f(csv, row, found);
     MeasuredCall m = of_system ? system_row(f, csv) : set.op == "nccl" ? nccl_row(f) : custom_row(f);
     m.line = row.line;
     set.rows.push_back(std::move(m));
   }
-  if (!found.empty()) throw ConfigError(std::move(found));
+  found.raise();
   return set;
 }
 

@@ -1,11 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <sstream>
 
 #include "xpusim/core/error.h"
+#include "xpusim/core/file.h"
 #include "xpusim/validation/measured_set.h"
 
 namespace xpusim::validation {
@@ -39,11 +38,9 @@ void read_attributes(const std::string& comment, std::map<std::string, std::stri
   }
 }
 
-ConfigError too_large(const std::string& file, std::uintmax_t bytes) {
-  return ConfigError(Diagnostic{{file, 0, 0},
-                                "",
-                                fmt::format("the file has {} bytes", bytes),
-                                fmt::format("at most {}", kMostCsvBytes)});
+ConfigError too_large(const std::string& file) {
+  return ConfigError(
+      Diagnostic{{file, 0, 0}, "", fmt::format("more than {} MiB", kMostCsvBytes >> 20), "split the set"});
 }
 
 }  // namespace
@@ -59,10 +56,10 @@ std::string_view Csv::field(const CsvRow& row, std::string_view column) const {
 }
 
 Csv parse_csv(const std::string& text, const std::string& file) {
-  if (text.size() > kMostCsvBytes) throw too_large(file, text.size());
+  if (text.size() > kMostCsvBytes) throw too_large(file);
   Csv csv;
   csv.file = file;
-  std::vector<Diagnostic> found;
+  MistakeList found;
   std::istringstream in(text);
   int number = 0;
   for (std::string line; std::getline(in, line);) {
@@ -85,24 +82,14 @@ Csv parse_csv(const std::string& text, const std::string& file) {
     } else {
       csv.rows.push_back({number, std::move(*fields)});
     }
-    if (found.size() >= 20) break;  // a file that is no CSV has a mistake in every line
+    if (found.are_many()) break;  // a file that is no CSV has a mistake in every line
   }
   if (csv.columns.empty())
     found.push_back({{file, 0, 0}, "", "no header row", "column names, after the '#' lines"});
-  if (!found.empty()) throw ConfigError(std::move(found));
+  found.raise();
   return csv;
 }
 
-Csv read_csv(const std::string& file) {
-  std::error_code failed;
-  const auto size = std::filesystem::file_size(file, failed);
-  std::ifstream in(file, std::ios::binary);
-  if (failed || !in)
-    throw ConfigError(Diagnostic{{file, 0, 0}, "", "cannot read the file", "does it exist?"});
-  if (size > kMostCsvBytes) throw too_large(file, size);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_csv(text.str(), file);
-}
+Csv read_csv(const std::string& file) { return parse_csv(read_bytes(file, kMostCsvBytes), file); }
 
 }  // namespace xpusim::validation

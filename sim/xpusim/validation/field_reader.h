@@ -1,14 +1,12 @@
 #pragma once
-#include <fmt/format.h>
-
 #include <charconv>
 #include <cmath>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "xpusim/core/error.h"
+#include "xpusim/core/text.h"
 #include "xpusim/validation/measured_set.h"
 
 namespace xpusim::validation {
@@ -16,8 +14,7 @@ namespace xpusim::validation {
 /// The fields of one row of a set; collects what is wrong with them.
 class FieldReader {
  public:
-  FieldReader(const Csv& csv, const CsvRow& row, std::vector<Diagnostic>& found)
-      : csv_(csv), row_(row), found_(found) {}
+  FieldReader(const Csv& csv, const CsvRow& row, MistakeList& found) : csv_(csv), row_(row), found_(found) {}
 
   [[nodiscard]] std::string_view text(std::string_view column) const { return csv_.field(row_, column); }
   [[nodiscard]] bool has(std::string_view column) const { return !text(column).empty(); }
@@ -33,7 +30,7 @@ class FieldReader {
   void wrong(std::string_view column, std::string hint) {
     found_.push_back({{csv_.file, row_.line, 1},
                       std::string(column),
-                      fmt::format("cannot read '{}'", text(column)),
+                      "cannot read " + in_quotes(text(column)),
                       std::move(hint)});
   }
 
@@ -43,7 +40,7 @@ class FieldReader {
  private:
   const Csv& csv_;
   const CsvRow& row_;
-  std::vector<Diagnostic>& found_;
+  MistakeList& found_;
 };
 
 }  // namespace xpusim::validation

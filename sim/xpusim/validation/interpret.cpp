@@ -344,7 +344,7 @@ std::string_view unmodelled(const RowReader& r) {
   return "a window";
 }
 
-Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, std::vector<Diagnostic>& found) {
+Measurement read_row(const Csv& csv, const CsvRow& row, const Kind& kind, MistakeList& found) {
   RowReader r(csv, row, found);
   Measurement m;
   m.line = row.line;
@@ -376,10 +376,10 @@ MeasuredSet interpret(const Csv& csv) {
   };
   set.chip = attribute("chip");
   set.op = attribute("op");
-  std::vector<Diagnostic> found;
+  MistakeList found;
   if (set.chip.empty()) found.push_back({{csv.file, 0, 0}, "", "no chip", "a line '# chip=ID op=NAME'"});
   if (set.op.empty()) found.push_back({{csv.file, 0, 0}, "", "no op", "a line '# chip=ID op=NAME'"});
-  if (!found.empty()) throw ConfigError(std::move(found));
+  found.raise();
 
   if (std::find(std::begin(kUnmodelled), std::end(kUnmodelled), set.op) != std::end(kUnmodelled)) {
     for (const CsvRow& row : csv.rows) {
@@ -396,7 +396,7 @@ MeasuredSet interpret(const Csv& csv) {
     std::vector<std::string_view> known;
     for (const auto& [name, unused] : kinds()) known.push_back(name);
     throw ConfigError(
-        Diagnostic{{csv.file, 0, 0}, "op", fmt::format("unknown op '{}'", set.op), "known: " + join(known)});
+        Diagnostic{{csv.file, 0, 0}, "op", "unknown op " + in_quotes(set.op), "known: " + join(known)});
   }
   for (const std::string_view column : kind->second.columns)
     if (!csv.has(column))
@@ -404,9 +404,9 @@ MeasuredSet interpret(const Csv& csv) {
                        std::string(column),
                        "missing column",
                        fmt::format("a {} set has {}", set.op, join(kind->second.columns))});
-  if (!found.empty()) throw ConfigError(std::move(found));
+  found.raise();
   for (const CsvRow& row : csv.rows) set.rows.push_back(read_row(csv, row, kind->second, found));
-  if (!found.empty()) throw ConfigError(std::move(found));
+  found.raise();
   return set;
 }
 

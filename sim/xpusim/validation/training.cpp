@@ -192,14 +192,14 @@ bool is_training_set(const Csv& csv) {
 }
 
 MeasuredRuns interpret_training(const Csv& csv) {
-  std::vector<Diagnostic> found;
+  MistakeList found;
   for (const std::string_view c :
        {"id",       "source",   "chip", "n_chips",   "layers",  "hidden",       "heads",
         "kv_heads", "head_dim", "ffn",  "vocab",     "seq_len", "global_batch", "micro_batch",
         "tp",       "pp",       "dp",   "precision", "metric",  "value"})
     if (!csv.has(c))
       found.push_back({{csv.file, 0, 0}, std::string(c), "missing column", "training sets need it"});
-  if (!found.empty()) throw ConfigError(std::move(found));
+  found.raise();
   MeasuredRuns set;
   set.file = csv.file;
   for (const CsvRow& row : csv.rows) {
@@ -211,7 +211,7 @@ MeasuredRuns interpret_training(const Csv& csv) {
     m.scenario.name = m.label;
     set.rows.push_back(std::move(m));
   }
-  if (!found.empty()) throw ConfigError(std::move(found));
+  found.raise();
   return set;
 }
 
