@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Search for what-ifs in which better hardware is slower: random operators on shipped chips, one number better.
+"""Search for what-ifs in which better hardware is slower: random operators on shipped chips.
 
     scripts/search_laws.py --pairs 100000 [--fidelity bound|tile] [--seed N] [--least 0.1] [--jobs N]
 
-Prints each pair that is slower by more than `--least` percent with what repeats it, and a table by kind. Builds
-tests/laws/search_laws of the release preset, and runs it in `--jobs` processes with seeds of their own. Exit code 1
-where a pair is slower.
+Prints each pair that is slower by more than `--least` percent with what repeats it, and a table by kind.
+Builds tests/laws/search_laws of the release preset, and runs it in `--jobs` processes with seeds of their
+own. Exit code 1 where a pair is slower.
 """
 
 from __future__ import annotations
@@ -31,14 +31,20 @@ def build() -> pathlib.Path:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=100_000)
     parser.add_argument("--fidelity", choices=["bound", "tile"], default="bound")
     parser.add_argument("--seed", type=int, default=1, help="of the first process; the others count on")
-    parser.add_argument("--least", type=float, default=None, help="percent (default: 0.1 at bound, 0.5 at tile)")
+    parser.add_argument(
+        "--least", type=float, default=None, help="percent (default: 0.1 at bound, 0.5 at tile)"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    least = arguments.least if arguments.least is not None else {"bound": 0.1, "tile": 0.5}[arguments.fidelity]
+    least = (
+        arguments.least if arguments.least is not None else {"bound": 0.1, "tile": 0.5}[arguments.fidelity]
+    )
     program = build()
 
     def search(seed: int, pairs: int) -> str:
@@ -51,7 +57,9 @@ def main() -> int:
     worst: dict[str, float] = collections.defaultdict(float)
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         seeds = range(arguments.seed, arguments.seed + parts)
-        for seed, output in zip(seeds, pool.map(search, seeds, [arguments.pairs // parts] * parts), strict=True):
+        for seed, output in zip(
+            seeds, pool.map(search, seeds, [arguments.pairs // parts] * parts), strict=True
+        ):
             for line in output.splitlines():
                 found = re.fullmatch(r"# (\w+): (\d+) of (\d+) worse, worst ([-+.\d]+) %", line)
                 if not found:
@@ -61,7 +69,9 @@ def main() -> int:
                 slower[kind] += int(found[2])
                 seen[kind] += int(found[3])
                 worst[kind] = max(worst[kind], float(found[4]))
-    print(f"{'kind':<14} {'pairs':>8} {'slower':>7} {'worst %':>8}   ({arguments.fidelity}, by more than {least} %)")
+    print(
+        f"{'kind':<14} {'pairs':>8} {'slower':>7} {'worst %':>8}   ({arguments.fidelity}, by over {least} %)"
+    )
     for kind in seen:
         print(f"{kind:<14} {seen[kind]:>8} {slower[kind]:>7} {worst[kind]:>8.3f}")
     print(f"{'all':<14} {seen.total():>8} {slower.total():>7} {max(worst.values()):>8.3f}")
