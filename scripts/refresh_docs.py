@@ -7,12 +7,15 @@ stay as they are.
 docs/ci.md: files behind a marker `file:`, and commands in fenced blocks, which run one after the other in a
 folder that holds the files of docs/examples/ci under perf/.
 
-    scripts/refresh_docs.py [--xpusim PATH]
+    scripts/refresh_docs.py [--xpusim PATH] [--check]
+
+exit codes: 0 done; 1 --check found a page that shows other text than its commands print
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import pathlib
 import re
@@ -27,22 +30,14 @@ OWN_FILES = re.compile(r"my_chip|bad\.yaml|gemm\.csv|build/demo|\|")
 
 
 def output(xpusim: pathlib.Path, command: str) -> str:
-    """stdout and stderr as a terminal shows them."""
+    """What a command prints; its notes only where it fails, for they are all that it says then."""
     arguments = shlex.split(command)[1:]
-    done = subprocess.run(
-        [str(xpusim), *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done.stdout.replace(f"{ROOT}/", "").rstrip("\n")
+    done = subprocess.run([str(xpusim), *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    text = done.stdout if done.returncode == 0 else done.stdout + done.stderr
+    return text.replace(f"{ROOT}/", "").rstrip("\n")
 
 
-def readme(xpusim: pathlib.Path) -> None:
-    path = ROOT / "README.md"
-    text = path.read_text(encoding="utf-8")
+def readme(xpusim: pathlib.Path, text: str) -> str:
     for name in ("demo", "whatif"):
         marked = re.compile(
             rf"`(xpusim [^`]+)`:\n\n<!-- {name}:begin -->\n```text\n(.*?)\n```\n<!-- {name}:end -->", re.S
@@ -50,9 +45,8 @@ def readme(xpusim: pathlib.Path) -> None:
         found = marked.search(text)
         if found is None:
             sys.exit(f"refresh_docs: README.md has no block {name}")
-        table = re.sub(r"^note: .*\n?", "", output(xpusim, found[1]), flags=re.M).rstrip("\n")
-        text = text[: found.start(2)] + table + text[found.end(2) :]
-    path.write_text(text, encoding="utf-8")
+        text = text[: found.start(2)] + output(xpusim, found[1]) + text[found.end(2) :]
+    return text
 
 
 def shortened(shown: list[str], now: list[str]) -> list[str]:
@@ -75,10 +69,7 @@ def shortened(shown: list[str], now: list[str]) -> list[str]:
     return fresh
 
 
-def guide(xpusim: pathlib.Path) -> list[str]:
-    path = ROOT / "docs/guide.md"
-    left = []
-
+def guide(xpusim: pathlib.Path, text: str) -> str:
     def fresh(block: re.Match[str]) -> str:
         runs = []
         for run in re.split(r"^(?=\$ )", block[2], flags=re.M):
@@ -86,25 +77,20 @@ def guide(xpusim: pathlib.Path) -> list[str]:
                 continue
             command, *shown = run.rstrip("\n").split("\n")
             if OWN_FILES.search(command) or not command.startswith("$ xpusim "):
-                left.append(command[2:])
+                print(f"refresh_docs: left as it is: {command[2:]}")
             else:
                 now = output(xpusim, command[2:]).split("\n")
                 shown = shortened(shown, now)
             runs.append("\n".join([command, *shown]))
         return f"```{block[1]}\n" + "\n".join(runs) + "\n```"
 
-    text = path.read_text(encoding="utf-8")
-    path.write_text(re.sub(r"```(\w*)\n(\$ xpusim .*?)\n```", fresh, text, flags=re.S), encoding="utf-8")
-    return left
+    return re.sub(r"```(\w*)\n(\$ xpusim .*?)\n```", fresh, text, flags=re.S)
 
 
-def ci(xpusim: pathlib.Path) -> None:
-    path = ROOT / "docs/ci.md"
+def ci(xpusim: pathlib.Path, text: str) -> str:
     files = re.compile(r"(<!-- file: (\S+) -->\n```\w+\n).*?(```\n)", re.S)
     blocks = re.compile(r"```text\n(\$ .*?)\n```", re.S)
-    text = files.sub(
-        lambda m: m[1] + (path.parent / m[2]).read_text() + m[3], path.read_text(encoding="utf-8")
-    )
+    text = files.sub(lambda m: m[1] + (ROOT / "docs" / m[2]).read_text() + m[3], text)
     with tempfile.TemporaryDirectory() as folder:
         (pathlib.Path(folder) / "bin").mkdir()
         (pathlib.Path(folder) / "bin/xpusim").symlink_to(xpusim)
@@ -129,8 +115,10 @@ def ci(xpusim: pathlib.Path) -> None:
                 runs.append("\n".join([command, *shortened(shown, now)]))
             return "```text\n" + "\n".join(runs) + "\n```"
 
-        text = blocks.sub(fresh, text)
-    path.write_text(text, encoding="utf-8")
+        return blocks.sub(fresh, text)
+
+
+PAGES = {"docs/ci.md": ci, "README.md": readme, "docs/guide.md": guide}
 
 
 def main() -> int:
@@ -139,15 +127,27 @@ def main() -> int:
     )
     parser.add_argument("--xpusim", type=pathlib.Path, default=ROOT / "build/release/xpusim")
     parser.add_argument("--ci", action="store_true", help="docs/ci.md alone")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; name pages that are not as they would be"
+    )
     arguments = parser.parse_args()
-    xpusim = arguments.xpusim.resolve()
-    ci(xpusim)
-    if arguments.ci:
-        return 0
-    readme(xpusim)
-    for command in guide(xpusim):
-        print(f"refresh_docs: left as it is: {command}")
-    return 0
+    stale = []
+    for name, refresh in PAGES.items():
+        if arguments.ci and name != "docs/ci.md":
+            continue
+        page = ROOT / name
+        shown = page.read_text(encoding="utf-8")
+        now = refresh(arguments.xpusim.resolve(), shown)
+        if now == shown:
+            continue
+        stale.append(name)
+        if arguments.check:
+            sys.stdout.writelines(
+                difflib.unified_diff(shown.splitlines(True), now.splitlines(True), name, name, n=0)
+            )
+        else:
+            page.write_text(now, encoding="utf-8")
+    return 1 if arguments.check and stale else 0
 
 
 if __name__ == "__main__":
