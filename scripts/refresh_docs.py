@@ -50,7 +50,8 @@ def readme(xpusim: pathlib.Path, text: str) -> str:
 
 
 def shortened(shown: list[str], now: list[str]) -> list[str]:
-    """What is shown of an output, as it is now. With a line "...", lines are found by their first column."""
+    """What is shown of an output, as it is now. With a line "...", lines are found by their first column, or
+    else by their first word."""
     if not any(line.strip() == "..." for line in shown):
         return now
     fresh, at = [], 0
@@ -62,6 +63,8 @@ def shortened(shown: list[str], now: list[str]) -> list[str]:
             for k in range(at, len(now))
             if re.split(r"\s{2,}", now[k].strip())[0] == label or (rule and re.fullmatch(r"-+", now[k]))
         ]
+        if not same and label:
+            same = [k for k in range(at, len(now)) if now[k].split()[:1] == label.split()[:1]]
         if label and label != "..." and same:
             at = same[0] + 1
             line = now[same[0]]
