@@ -120,7 +120,7 @@ def test_it_does_not_matter_where_it_is_run_from(team: Path) -> None:
         ("[time_us, tokens_per_s", "[time_ms, tokens_per_s", "did you mean 'time_us'?"),
         ("time: 42.5 us", "time: 42.5", "write a number with its unit"),
         ("scenario.context", "scenario.contex", "did you mean 'context'?"),
-        ("validation: my_measured.csv", "validation: my_mesured.csv", "cannot read the file"),
+        ("validation: my_measured.csv", "validation: my_mesured.csv", "there is no such file"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(team: Path, old: str, new: str, message: str) -> None:
