@@ -12,20 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from huggingface import CONFIG
 
 import xpusim as xs
 from xpusim import sweeps
 
-CONFIG = {
-    "architectures": ["LlamaForCausalLM"],
-    "num_hidden_layers": 32,
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "max_position_embeddings": 131072,
-}
 DATA = Path(xs.__file__).parent / "data"
 #: Of each kind of file: what is replaced in it, by what.
 EDITS = {

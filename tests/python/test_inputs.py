@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+from huggingface import CONFIG
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,17 +144,7 @@ def test_no_text_is_a_quantity_by_accident(text: str) -> None:
 def test_a_config_of_hugging_face_is_a_model(tmp_path: Path) -> None:
     folder = tmp_path / "some-model"
     folder.mkdir()
-    config = {
-        "architectures": ["LlamaForCausalLM"],
-        "num_hidden_layers": 32,
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "vocab_size": 128256,
-        "max_position_embeddings": 131072,
-    }
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(CONFIG))
     model = xs.Model.load(folder / "config.json")
     assert model["id"] == "some_model"
     shipped = xs.Model.load("llama31_8b").data
@@ -161,6 +152,6 @@ def test_a_config_of_hugging_face_is_a_model(tmp_path: Path) -> None:
     assert {k: v for k, v in model.data.items() if k not in named} == {
         k: v for k, v in shipped.items() if k not in named
     }
-    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 0}))
+    (folder / "config.json").write_text(json.dumps(CONFIG | {"hidden_size": 0}))
     with pytest.raises(xs.ConfigError, match="hidden_size: '0' is out of range"):
         xs.Model.load(folder / "config.json")
